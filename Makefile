@@ -1,0 +1,38 @@
+# Two commands: "make run" starts a demo, "make test" sets everything up and runs all tests.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test bench check tools clean
+
+run: $(VENV)/installed
+	$(BIN)/twistd -n smsgw --demo
+
+test: $(VENV)/tests-installed tools
+	$(MAKE) check
+	$(BIN)/pytest
+
+check: $(VENV)/tests-installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/tests-installed
+	$(BIN)/python bench/run.py $(BENCH)
+
+$(VENV)/installed: setup.cfg
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else 0'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --config-settings editable_mode=compat --editable .
+	touch $@
+
+$(VENV)/tests-installed: $(VENV)/installed setup.cfg
+	$(BIN)/pip install --quiet --config-settings editable_mode=compat --editable '.[test]'
+	touch $@
+
+tools: $(VENV)/tests-installed
+	$(BIN)/python tests/tools.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,1 @@
+"""What measures speed: load generators, a sink, the scenarios of ``make bench``; never a test."""

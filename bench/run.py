@@ -1,0 +1,408 @@
+"""``make bench``: runs scenarios against a real gateway, prints a table, writes ``bench/results``.
+
+Each scenario has a gateway of its own with an empty store, is warmed up, and is run several times;
+the median counts. Run as ``python -m bench.run [SCENARIO ...]``.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from bench.gateway import (
+    RESULTS,
+    ROOT,
+    Failed,
+    Gateway,
+    Sink,
+    environment,
+    free_port,
+    load,
+    loading,
+)
+from bench.stacks import Profile
+
+Result = dict[str, Any]
+
+
+def rate(count: int, start: float, end: float) -> float:
+    """Events a second."""
+    return round(count / (end - start), 1) if end > start else 0.0
+
+
+def slowest_second(ticks: dict[str, int], start: float, end: float) -> int | None:
+    """The fewest events in any second from ``start`` to ``end``, looked at every tenth of a second.
+
+    None if they are not a whole second apart.
+    """
+    first, last = int(start * 10) + 1, int(end * 10)
+    counts = [ticks.get(str(tick), 0) for tick in range(first, last)]
+    return min((sum(counts[i : i + 10]) for i in range(len(counts) - 9)), default=None)
+
+
+def threads(before: dict[str, float], after: dict[str, float], messages: int) -> dict[str, float]:
+    """CPU microseconds a message of each thread of the gateway that used any."""
+    used = {n: (after[n] - before.get(n, 0.0)) * 1e6 / max(1, messages) for n in after}
+    return {n: round(us, 1) for n, us in used.items() if us >= 0.5}
+
+
+class Bench:
+    """The scenarios and what they share."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.results: dict[str, Result] = {}
+
+    def runs(self, name: str, one: "Callable[[], Result]", key: str) -> Result:
+        """Several runs of ``one``: the one with the median ``key``, and that figure of them all."""
+        every = []
+        for n in range(self.options.runs):
+            result = one()
+            every.append(result)
+            print(f"  {name} run {n + 1}: {result[key]:,}", file=sys.stderr, flush=True)
+        every.sort(key=lambda result: result[key])
+        middle = dict(every[(len(every) - 1) // 2])
+        middle[f"{key}_of_runs"] = [result[key] for result in every]
+        return middle
+
+    def smpp(self, receipts: bool) -> Result:
+        """SMPP in, commit, SMPP out, and the receipts back: messages/s."""
+        port = free_port()
+        wanted = "asked" if receipts else "none"
+        sink = Sink(port, "--receipts", wanted, "--window", str(self.options.window))
+        gateway = None
+        try:
+            gateway = self._gateway(port, sink)
+            self._one_smpp(gateway, sink, receipts, self.options.messages // 20)
+            name = "receipts" if receipts else "smpp"
+            with Profile(gateway, name, self.options.profile) as profile:
+                result = self.runs(
+                    name,
+                    lambda: self._one_smpp(gateway, sink, receipts, self.options.messages),
+                    "receipts_per_s" if receipts else "messages_per_s",
+                )
+            result.update(rss_mb=gateway.rss_mb(), store_mb=gateway.store_mb(), **profile.result)
+            return result
+        finally:
+            sink.stop()
+            if gateway is not None:
+                gateway.stop()
+
+    def _one_smpp(self, gateway: Gateway, sink: Sink, receipts: bool, messages: int) -> Result:
+        sink.say("reset")
+        before = gateway.cpu_seconds()
+        figures = load(
+            "load",
+            gateway.smpp,
+            binds=self.options.binds,
+            window=self.options.window,
+            messages=messages,
+            receipts=receipts,
+        )
+        arrived = sink.wait("arrived", figures["accepted"])
+        used = threads(before, gateway.cpu_seconds(), messages)
+        start = figures["first_submit"]
+        result: Result = {
+            "messages_per_s": rate(arrived["arrived"], start, arrived["last_arrival"]),
+            "submitted": figures["submitted"],
+            "accepted": figures["accepted"],
+            "refused": figures["refused"],
+            "arrived": arrived["arrived"],
+            "slowest_second": slowest_second(arrived["ticks"], start, figures["last_submit"]),
+            "answers_per_s": figures["answers_per_s"],
+            "p50_ms": figures["p50_ms"],
+            "p99_ms": figures["p99_ms"],
+            "max_ms": figures["max_ms"],
+            "gateway_us_by_thread": used,
+            "load_us": figures["cpu_us_per_message"],
+            "sink_us": arrived["cpu_us_per_message"],
+        }
+        if receipts:
+            ticks = figures["receipt_ticks"]
+            result["receipts"] = figures["receipts"]
+            result["receipts_per_s"] = rate(figures["receipts"], start, figures["last_receipt"])
+            result["slowest_receipt_second"] = slowest_second(ticks, start, figures["last_submit"])
+        return result
+
+    def http(self) -> Result:
+        """POST /v4/messages over kept-alive connections: answers/s."""
+        port = free_port()
+        sink = Sink(port)
+        gateway = None
+        try:
+            gateway = self._gateway(port, sink)
+            self._one_http(gateway, sink, self.options.messages // 40)
+            with Profile(gateway, "http", self.options.profile) as profile:
+                result = self.runs(
+                    "http",
+                    lambda: self._one_http(gateway, sink, self.options.messages // 2),
+                    "messages_per_s",
+                )
+            return {**result, **profile.result}
+        finally:
+            sink.stop()
+            if gateway is not None:
+                gateway.stop()
+
+    def _one_http(self, gateway: Gateway, sink: Sink, messages: int) -> Result:
+        sink.say("reset")
+        before = gateway.cpu_seconds()
+        figures = load("http_load", gateway.http, messages=messages, connections=8)
+        if figures["refused"]:
+            raise Failed(f"POST was refused: {figures['refused_example']}")
+        arrived = sink.wait("arrived", figures["accepted"])
+        start = figures["first_submit"]
+        return {
+            "messages_per_s": figures["answers_per_s"],
+            "arrivals_per_s": rate(arrived["arrived"], start, arrived["last_arrival"]),
+            "submitted": figures["submitted"],
+            "arrived": arrived["arrived"],
+            "slowest_second": slowest_second(arrived["ticks"], start, figures["last_answer"]),
+            "p50_ms": figures["p50_ms"],
+            "p99_ms": figures["p99_ms"],
+            "max_ms": figures["max_ms"],
+            "gateway_us_by_thread": threads(before, gateway.cpu_seconds(), messages),
+            "load_us": figures["cpu_us_per_message"],
+        }
+
+    def latency(self) -> Result:
+        """The submit answer at half of the load of ``smpp``."""
+        half = self.options.rate or self.results.get("smpp", {}).get("messages_per_s", 10_000) / 2
+        port = free_port()
+        sink = Sink(port)
+        gateway = None
+        try:
+            gateway = self._gateway(port, sink)
+            self._one_smpp(gateway, sink, False, self.options.messages // 20)
+
+            def one() -> Result:
+                sink.say("reset")
+                figures = load(
+                    "load",
+                    gateway.smpp,
+                    binds=self.options.binds,
+                    window=self.options.window,
+                    rate=half,
+                    seconds=self.options.seconds,
+                )
+                arrived = sink.wait("arrived", figures["accepted"])
+                keys = ("answers_per_s", "p50_ms", "p99_ms", "max_ms", "refused")
+                return {
+                    "load_per_s": round(half, 1),
+                    **{key: figures[key] for key in keys},
+                    "arrived": arrived["arrived"],
+                    "submitted": figures["submitted"],
+                }
+
+            return self.runs("latency", one, "p99_ms")
+        finally:
+            sink.stop()
+            if gateway is not None:
+                gateway.stop()
+
+    def script(self, name: str) -> Result:
+        """``bench/codec.py`` or ``bench/stack.py``, which print JSON of their own."""
+        path = ROOT / "bench" / f"{name}.py"
+        done = subprocess.run(
+            [sys.executable, str(path), "--json"],
+            cwd=ROOT,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        if done.returncode:
+            raise Failed(f"{path.name}: {done.stderr.strip()[-1000:]}")
+        result: Result = json.loads(done.stdout.strip().splitlines()[-1])
+        return result
+
+    def memory(self, down: bool) -> Result:
+        """Resident memory over ``--million`` messages; ``down``: while the carrier is away."""
+        port = free_port()
+        sink = None if down else Sink(port)
+        gateway = None
+        try:
+            gateway = self._gateway(port, sink)
+            samples: list[tuple[float, float]] = []
+            process = loading(
+                "load",
+                gateway.smpp,
+                binds=self.options.binds,
+                window=self.options.window,
+                messages=self.options.million,
+            )
+            start = time.monotonic()
+            while process.poll() is None:
+                samples.append((round(time.monotonic() - start, 1), round(gateway.rss_mb(), 1)))
+                time.sleep(1)
+            out, err = process.communicate()
+            if process.returncode:
+                raise Failed(f"load: {err.strip()}")
+            figures = json.loads(out)
+            result: Result = {
+                "accepted": figures["accepted"],
+                "refused": figures["refused"],
+                "answers_per_s": figures["answers_per_s"],
+                "p99_ms": figures["p99_ms"],
+                "store_mb": round(gateway.store_mb(), 1),
+            }
+            if sink is None:
+                sink = Sink(port)
+                begun = time.monotonic()
+                arrived = self._drained(gateway, sink, figures["accepted"], samples, start)
+                result["drained_per_s"] = rate(arrived["arrived"], begun, arrived["last_arrival"])
+            else:
+                arrived = sink.wait("arrived", figures["accepted"])
+            result["arrived"] = arrived["arrived"]
+            sizes = [size for _at, size in samples]
+            quarter = max(1, len(sizes) // 4)
+            result["rss_mb_first_quarter"] = round(statistics.mean(sizes[:quarter]), 1)
+            result["rss_mb_last_quarter"] = round(statistics.mean(sizes[-quarter:]), 1)
+            result["rss_mb_max"] = max(sizes)
+            result["rss_mb_over_time"] = samples
+            return result
+        finally:
+            if sink is not None:
+                sink.stop()
+            if gateway is not None:
+                gateway.stop()
+
+    def _drained(
+        self,
+        gateway: Gateway,
+        sink: Sink,
+        count: int,
+        samples: list[tuple[float, float]],
+        start: float,
+    ) -> dict[str, Any]:
+        """The sink's report when the queue has come, or has not moved for a minute and a half."""
+        last, since = -1, time.monotonic()
+        while True:
+            report = sink.say("report")
+            now = time.monotonic()
+            samples.append((round(now - start, 1), round(gateway.rss_mb(), 1)))
+            if report["arrived"] != last:
+                last, since = report["arrived"], now
+            # The links' back-off is a minute at most.
+            if report["arrived"] >= count or now - since > 90:
+                return report
+            time.sleep(1)
+
+    def _gateway(self, carrier: int, sink: Sink | None) -> Gateway:
+        """A gateway whose links to ``sink`` are up."""
+        options = self.options
+        gateway = Gateway(carrier, options.window, options.binds, options.keep)
+        if sink is not None and sink.wait("peers", options.binds)["peers"] < options.binds:
+            tail = gateway.tail()
+            gateway.stop()
+            raise Failed(f"the gateway does not bind to its carrier:\n{tail}")
+        return gateway
+
+    def go(self, names: list[str]) -> int:
+        """Run ``names`` and print the table; the number of scenarios that failed."""
+        scenarios: dict[str, Callable[[], Result]] = {
+            "codec": lambda: self.script("codec"),
+            "stack": lambda: self.script("stack"),
+            "smpp": lambda: self.smpp(receipts=False),
+            "receipts": lambda: self.smpp(receipts=True),
+            "http": self.http,
+            "latency": self.latency,
+            "memory": lambda: self.memory(down=False),
+            "memory-down": lambda: self.memory(down=True),
+        }
+        RESULTS.mkdir(exist_ok=True)
+        failed = 0
+        for name in names:
+            print(f"{name} ...", file=sys.stderr, flush=True)
+            try:
+                result = scenarios[name]()
+            except Failed as error:
+                print(f"{name}: {error}", file=sys.stderr)
+                failed += 1
+                continue
+            result["scenario"] = name
+            result["at"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            result["machine"] = f"{os.cpu_count()} cores, Python {platform.python_version()}"
+            (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+            self.results[name] = result
+        table(self.results)
+        return failed
+
+
+def table(results: dict[str, Result]) -> None:
+    """Print what counts of each scenario, and the goal it has."""
+    rows = []
+
+    def row(scenario: str, what: str, key: str, goal: str = "") -> None:
+        value = results.get(scenario, {}).get(key)
+        if value is not None:
+            big = isinstance(value, int | float) and value >= 100
+            shown = f"{value:,.0f}" if big else str(value)
+            rows.append((scenario, what, shown, goal))
+
+    row("codec", "submit_sm encoded/s", "encode_per_s", ">= 700,000")
+    row("codec", "submit_sm decoded/s", "decode_per_s", ">= 500,000")
+    row("stack", "round trips/s, one connection", "round_trips_per_second", ">= 40,000")
+    row("smpp", "messages/s, first submit to last arrival", "messages_per_s", ">= 10,000")
+    row("smpp", "arrivals in the slowest second", "slowest_second", ">= half of that")
+    row("smpp", "p99 of the answer at full load, ms", "p99_ms")
+    row("smpp", "us of CPU by thread of the gateway", "gateway_us_by_thread")
+    row("receipts", "messages/s with receipt brought back", "receipts_per_s", ">= 5,000")
+    row("receipts", "receipts in the slowest second", "slowest_receipt_second")
+    row("receipts", "us of CPU by thread of the gateway", "gateway_us_by_thread")
+    row("http", "POST /v4/messages/s, 8 connections", "messages_per_s", ">= 4,000")
+    row("http", "p99 of the answer, ms", "p99_ms")
+    row("http", "us of CPU by thread of the gateway", "gateway_us_by_thread")
+    row("latency", "load, messages/s", "load_per_s")
+    row("latency", "p50 of the submit answer, ms", "p50_ms")
+    row("latency", "p99 of the submit answer, ms", "p99_ms", "< 50")
+    for scenario in ("memory", "memory-down"):
+        row(scenario, "messages", "accepted")
+        row(scenario, "messages/s", "answers_per_s")
+        row(scenario, "drained afterwards, messages/s", "drained_per_s")
+        row(scenario, "RSS of the first quarter, MB", "rss_mb_first_quarter")
+        row(scenario, "RSS of the last quarter, MB", "rss_mb_last_quarter", "the same")
+        row(scenario, "RSS at most, MB", "rss_mb_max")
+    widths = [max((len(r[n]) for r in rows), default=0) for n in range(4)]
+    for cells in rows:
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+        )
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    usual = ["codec", "stack", "smpp", "receipts", "http", "latency"]
+    every = [*usual, "memory", "memory-down"]
+    parser.add_argument("scenario", nargs="*", metavar="SCENARIO", help=f"of {', '.join(every)}")
+    parser.add_argument("--quick", action="store_true", help="one short run of each")
+    parser.add_argument("--memory", action="store_true", help="the two memory scenarios too")
+    parser.add_argument("--profile", action="store_true", help="py-spy on the gateway (adds cost)")
+    parser.add_argument("--keep", action="store_true", help="keep the gateways' folders")
+    parser.add_argument("--runs", type=int, default=0)
+    parser.add_argument("--messages", type=int, default=0, help="of one run")
+    parser.add_argument("--million", type=int, default=1_000_000, help="of a memory scenario")
+    parser.add_argument("--binds", type=int, default=4)
+    parser.add_argument("--window", type=int, default=50)
+    parser.add_argument("--rate", type=float, default=0, help="load of latency; 0 = half of smpp's")
+    parser.add_argument("--seconds", type=float, default=0, help="length of a latency run")
+    options = parser.parse_args()
+    unknown = [name for name in options.scenario if name not in every]
+    if unknown:
+        parser.error(f"no such scenario: {', '.join(unknown)}; there are {', '.join(every)}")
+    options.runs = options.runs or (1 if options.quick else 3)
+    options.messages = options.messages or (60_000 if options.quick else 200_000)
+    options.seconds = options.seconds or (3 if options.quick else 10)
+    names = options.scenario or [*usual, *(every[len(usual) :] if options.memory else [])]
+    sys.exit(1 if Bench(options).go(names) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,279 @@
+"""The configuration file ``etc/smsgw.toml`` as attrs classes.
+
+Every fault names the file, the line and the key.
+"""
+
+from pathlib import Path as FilePath
+from typing import Any
+
+from attrs import define, field
+
+from smsgw.dialects import UNSERVED, Aerialink, Link
+from smsgw.toml import (
+    Path,
+    Reader,
+    Wrong,
+    choice,
+    custom,
+    dotted,
+    form,
+    forms,
+    integer,
+    list_of,
+    shown,
+    text,
+)
+
+ROLES = ("smpp", "http", "smtp", "carriers", "handover", "scheduler")
+PROFILES = ("standard", "websmpp", "link")
+_ENDPOINTS = ("tcp", "tcp6", "ssl", "unix", "systemd", "fd", "haproxy")
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used; ``lines`` has one line for each fault."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+def _endpoint(value: Any) -> str:
+    if not isinstance(value, str) or value.partition(":")[0] not in _ENDPOINTS or ":" not in value:
+        raise Wrong(
+            f'{shown(value)} is no endpoint; it must be a Twisted endpoint such as "tcp:2775" '
+            'or "tcp:8081:interface=127.0.0.1"'
+        )
+    kind, _, rest = value.partition(":")
+    port = rest.partition(":")[0]
+    if kind in ("tcp", "tcp6", "ssl") and not (port.isdecimal() and int(port) <= 65_535):
+        raise Wrong(
+            f'{shown(value)} has no port; it must begin like "{kind}:2775", 0 = any free one'
+        )
+    if kind == "unix" and not port:
+        raise Wrong(f'{shown(value)} has no path; it must begin like "unix:var/admin.sock"')
+    return value
+
+
+def _store_url(value: Any) -> str:
+    if isinstance(value, str):
+        if value.startswith("sqlite:///") and len(value) > len("sqlite:///"):
+            return value
+        if value.startswith("postgresql"):
+            raise Wrong(
+                f"{shown(value)}: PostgreSQL is not served by this release; "
+                'it must be like "sqlite:///var/smsgw.db"'
+            )
+    raise Wrong(
+        f"{shown(value)} is not a store; it must be like "
+        '"sqlite:///var/smsgw.db" (four slashes for an absolute path)'
+    )
+
+
+def _broker_url(value: Any) -> str:
+    if value == "embedded:":
+        return "embedded:"
+    if isinstance(value, str) and value.startswith(("amqp:", "amqps:")):
+        raise Wrong(
+            f'{shown(value)}: a broker is not served by this release; it must be "embedded:"'
+        )
+    raise Wrong(f'{shown(value)} is no broker; it must be "embedded:"')
+
+
+def _public_url(value: Any) -> str:
+    if (
+        not isinstance(value, str)
+        or not value.startswith(("http://", "https://"))
+        or value.endswith("/")
+    ):
+        raise Wrong(
+            f'{shown(value)} is not allowed; it must be like "https://sms.example.com", '
+            "without a slash at the end"
+        )
+    return value
+
+
+def _table(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Wrong(f"{shown(value)} is not allowed; it must be a table")
+    return value
+
+
+_LISTEN = list_of(custom(_endpoint), right='a list of endpoints such as ["tcp:8080"]')
+_FREE = custom(_table)
+
+
+@define
+class Node:
+    """Which node this is, and what it does."""
+
+    name: str = field(
+        default="a",
+        metadata=text(32, r"[A-Za-z0-9_-]+", "1 to 32 letters, digits, - and _"),
+    )
+    # 0 to 63, unique over nodes: part of every message id.
+    number: int = field(default=0, metadata=integer(0, 63))
+    roles: list[str] = field(
+        factory=lambda: list(ROLES),
+        metadata=list_of(choice(*ROLES), least=1, right="a list of one role at least"),
+    )
+
+
+@define
+class Store:
+    """Where everything is kept."""
+
+    url: str = field(default="sqlite:///var/smsgw.db", metadata=custom(_store_url))
+
+    @property
+    def path(self) -> FilePath:
+        """The file of an SQLite store."""
+        return FilePath(self.url.removeprefix("sqlite:///"))
+
+
+@define
+class Broker:
+    """What carries the queues."""
+
+    url: str = field(default="embedded:", metadata=custom(_broker_url))
+
+
+@define
+class SmppListener:
+    """One SMPP listener and the profile of its sessions."""
+
+    endpoint: str = field(metadata=custom(_endpoint))
+    profile: str = field(default="standard", metadata=choice(*PROFILES))
+
+
+@define
+class Smpp:
+    """SMPP for customers."""
+
+    listen: list[SmppListener] = field(
+        factory=lambda: [SmppListener("tcp:2775")], metadata=forms(SmppListener)
+    )
+    # system_id of the gateway in bind responses.
+    system_id: str = field(
+        default="smsgw", metadata=text(15, r"[!-~]+", "1 to 15 ASCII characters without blanks")
+    )
+
+
+@define
+class Http:
+    """HTTP for customers (``listen``) and for operators (``admin``)."""
+
+    listen: list[str] = field(factory=lambda: ["tcp:8080"], metadata=_LISTEN)
+    admin: list[str] = field(
+        factory=lambda: ["unix:var/admin.sock:mode=600", "tcp:8081:interface=127.0.0.1"],
+        metadata=_LISTEN,
+    )
+    # Base of the links that are handed out; empty: none are.
+    public_url: str = field(default="", metadata=custom(_public_url))
+
+
+@define
+class Smtp:
+    """Mail and MM4 for customers and MMSCs: kept, served by a later release."""
+
+    listen: list[str] = field(factory=lambda: ["tcp:2525"], metadata=_LISTEN)
+    domains: dict[str, Any] = field(factory=dict, metadata=_FREE)
+    relay: str = field(default="", metadata=text(255))
+    certificate: str = field(default="", metadata=text(1000))
+    private_key: str = field(default="", metadata=text(1000))
+
+
+@define
+class Log:
+    """The log, which goes where twistd's does."""
+
+    level: str = field(
+        default="info", metadata=choice("debug", "info", "warn", "error", "critical")
+    )
+    format: str = field(default="text", metadata=choice("text", "json"))
+
+
+@define
+class Config:
+    """The whole configuration file; every default is sensible, so the file may be absent."""
+
+    node: Node = field(factory=Node, metadata=form(Node))
+    store: Store = field(factory=Store, metadata=form(Store))
+    broker: Broker = field(factory=Broker, metadata=form(Broker))
+    smpp: Smpp = field(factory=Smpp, metadata=form(Smpp))
+    http: Http = field(factory=Http, metadata=form(Http))
+    smtp: Smtp = field(factory=Smtp, metadata=form(Smtp))
+    log: Log = field(factory=Log, metadata=form(Log))
+    aerialink: Aerialink = field(factory=Aerialink, metadata=form(Aerialink))
+    link: Link = field(factory=Link, metadata=form(Link))
+    ams: dict[str, Any] = field(factory=dict, metadata=_FREE)
+    aql: dict[str, Any] = field(factory=dict, metadata=_FREE)
+    aaisp: dict[str, Any] = field(factory=dict, metadata=_FREE)
+    mm4: dict[str, Any] = field(factory=dict, metadata=_FREE)
+    # What the operator should know about this file, one line each; for the log at start.
+    notices: list[str] = field(factory=list, eq=False)
+
+
+def load(path: str | FilePath | None = None) -> Config:
+    """The configuration in the file ``path``; all defaults if it is None or no such file is there.
+
+    Raises ConfigError with all faults of the file.
+    """
+    if path is None:
+        return Config()
+    try:
+        content = FilePath(path).read_text("utf-8")
+    except FileNotFoundError:
+        return Config()
+    except UnicodeDecodeError:
+        raise ConfigError([f"{path}:1: TOML: not UTF-8; save the file as UTF-8"]) from None
+    except OSError as error:
+        raise ConfigError([f"{path}:1: file: {error.strerror}; make it readable"]) from None
+    return parse(content, str(path))
+
+
+def parse(content: str, file: str = "smsgw.toml") -> Config:
+    """The configuration in ``content``.
+
+    ``file`` is the name that faults show. Raises ConfigError.
+    """
+    reader = Reader(content, file)
+    config = reader.build(Config, reader.table) or Config()
+    _check_listeners(config, reader)
+    if reader.lines:
+        raise ConfigError(reader.lines)
+    config.notices = _without_effect(config, reader)
+    return config
+
+
+def _without_effect(config: Config, reader: Reader) -> list[str]:
+    """What the file says of things that this release does not serve."""
+    paths: list[Path] = [(name,) for name in (*UNSERVED, "smtp") if name in reader.table]
+    if config.http.public_url:
+        paths.append(("http", "public_url"))
+    if set(config.node.roles) != set(ROLES):
+        paths.append(("node", "roles"))
+    return [
+        f"{reader.where(path)}: {dotted(path)}: not served by this release; it has no effect"
+        for path in paths
+    ]
+
+
+def _check_listeners(config: Config, reader: Reader) -> None:
+    """Two listeners on one endpoint: the second could not start."""
+    smpp: list[tuple[Path, str]] = [
+        (("smpp", "listen", n, "endpoint"), one.endpoint)
+        for n, one in enumerate(config.smpp.listen)
+    ]
+    rest: list[tuple[Path, str]] = [
+        (("http", key, n), endpoint)
+        for key in ("listen", "admin")
+        for n, endpoint in enumerate(getattr(config.http, key))
+    ]
+    seen: set[str] = set()
+    for path, endpoint in smpp + rest:
+        kind, port = endpoint.split(":")[:2]
+        if endpoint in seen and not (kind in ("tcp", "tcp6", "ssl") and port == "0"):
+            reader.fault(
+                path, f"{shown(endpoint)} is taken by another listener; each needs its own"
+            )
+        seen.add(endpoint)

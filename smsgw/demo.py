@@ -1,0 +1,140 @@
+"""The demo: what ``twistd smsgw --demo`` provisions into an empty store, and how to try it."""
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from smsgw.config import Config
+
+if TYPE_CHECKING:
+    from smsgw.service import Gateway
+
+_TOML = """\
+[[account]]
+name = "demo"
+
+[[account.credential]]
+kind = "smpp"
+username = "demo"
+password = "{password_smpp}"
+allow = ["127.0.0.0/8", "::1"]
+binds = 4
+window = 50
+
+[[account.credential]]
+kind = "http"
+username = "demo"
+password = "{password_http}"
+allow = ["127.0.0.0/8", "::1"]
+
+[[account.number]]
+address = "447700900000"
+targets = ["smpp"]
+
+[[carrier]]
+name = "simulator"
+kind = "simulator"
+
+[[route]]
+name = "default"
+prefixes = [""]
+carriers = ["simulator"]
+"""
+
+
+def provisioning(password_smpp: str, password_http: str) -> str:
+    """The demo's provisioning file, TOML. The passwords are letters and digits; that of SMPP has 8 at most."""
+    return _TOML.format(password_smpp=password_smpp, password_http=password_http)
+
+
+_LOOPBACK = ":interface=127.0.0.1"
+
+_WORDS = """
+smsgw is running. It listens on:
+  SMPP   {smpp}
+  REST   {rest}
+  admin  {admin}
+{try_it}"""
+
+_TRY_IT = """
+Send a message:
+
+  curl -s -u demo:{http} {rest}/messages -H 'Content-Type: application/json' \\
+    -d '{{"source":"447700900000","destination":"447700900123","messageText":"Hello","registeredDelivery":1}}'
+
+See it delivered (messageState DELIVRD), with the transactionGUID of the answer:
+
+  curl -s -u demo:{http} {rest}/messages/TRANSACTION-GUID
+
+or both in one line:
+
+  G=$(curl -s -u demo:{http} {rest}/messages -d source=447700900000 -d destination=447700900123 \\
+    -d messageText=Hello -d registeredDelivery=1 | grep -o '[0-9a-f-]\\{{36\\}}' | head -1); sleep 1; \\
+    curl -s -u demo:{http} {rest}/messages/$G
+
+Connect an ESME (SMPP 3.4): host {host} port {port} system_id demo password {smpp_password}
+
+The passwords are kept in {file}.
+"""
+
+
+def on_loopback(config: Config) -> None:
+    """Makes every TCP listener without an interface listen on 127.0.0.1 only."""
+
+    def bounded(endpoint: str) -> str:
+        if endpoint.startswith(("tcp:", "ssl:")) and ":interface=" not in endpoint:
+            return endpoint + _LOOPBACK
+        return endpoint
+
+    for listener in config.smpp.listen:
+        listener.endpoint = bounded(listener.endpoint)
+    config.http.listen = [bounded(endpoint) for endpoint in config.http.listen]
+    config.http.admin = [bounded(endpoint) for endpoint in config.http.admin]
+
+
+async def begin(gateway: "Gateway", file: Path) -> None:
+    """Provisions the demo if nothing is provisioned, and prints how to try it.
+
+    The random passwords are kept in ``file`` (readable by its owner only), so that they can be shown again.
+    """
+    passwords: dict[str, str] = {}
+    if not gateway.tables.version:
+        passwords = {"smpp": secrets.token_hex(4), "http": secrets.token_hex(8)}
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w") as out:
+            json.dump(passwords, out)
+        text = provisioning(passwords["smpp"], passwords["http"])
+        await gateway.apply(text, "demo", False, False, "demo")
+    elif file.exists():
+        passwords = json.loads(file.read_text())
+    config = gateway.config
+    host, port = _address(config.smpp.listen[0].endpoint)
+    rest = "http://{}:{}/v4".format(*_address(config.http.listen[0]))
+    try_it = ""
+    if passwords and "demo" in gateway.tables.accounts:
+        try_it = _TRY_IT.format(
+            http=passwords["http"],
+            smpp_password=passwords["smpp"],
+            rest=rest,
+            host=host,
+            port=port,
+            file=file,
+        )
+    print(
+        _WORDS.format(
+            smpp=" ".join("{}:{}".format(*_address(one.endpoint)) for one in config.smpp.listen),
+            rest=rest,
+            admin=" ".join(config.http.admin),
+            try_it=try_it,
+        ),
+        flush=True,
+    )
+
+
+def _address(endpoint: str) -> tuple[str, str]:
+    """Host and port of a TCP endpoint, for people."""
+    parts = endpoint.split(":")
+    host = next((p.partition("=")[2] for p in parts if p.startswith("interface=")), "127.0.0.1")
+    return host, parts[1]

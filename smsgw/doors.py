@@ -1,0 +1,131 @@
+"""Logins at every edge: allow-list before password, failures limited by address, good passwords remembered (design 10)."""
+
+import time
+from collections.abc import Callable
+from hashlib import blake2b
+from secrets import token_bytes
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.threads import deferToThread
+
+from smsgw.login import Login
+from smsgw.provisioning import Account, Credential
+from smsgw.refusals import Reason, Refusal
+from smsgw.rules.tables import AllowList, Tables
+from smsgw.store.secrets import verify
+
+FAILURES = 20  # wrong logins of one address in FAILURES_S, then none is tried (E-D4)
+FAILURES_S = 60.0
+_REMEMBERED = 10_000
+_ADDRESSES = 10_000
+
+Run = Callable[[Callable[[], bool]], Deferred[bool]]
+
+
+class Doors:
+    """Checks who comes in; one for all edges."""
+
+    def __init__(
+        self,
+        tables: Callable[[], Tables],
+        open_if_empty: bool = False,
+        now: Callable[[], float] = time.time,
+        run: Run = deferToThread,
+    ) -> None:
+        """``run`` runs the slow check elsewhere; ``open_if_empty`` is E-D6's setting."""
+        self._tables = tables
+        self._open_if_empty = open_if_empty
+        self._now = now
+        self._run = run
+        self._key = token_bytes(32)
+        # (kind, username, keyed hash of the password) -> the argon2 hash that it matched
+        self._good: dict[tuple[str, str, bytes], str] = {}
+        self._failures: dict[str, tuple[float, int]] = {}
+        self.failed = 0
+
+    def allowed(self, kind: str, peer: str) -> bool:
+        """True if some credential of the kind may come from the address."""
+        return self._tables().any_allows(kind, peer, self._open_if_empty)
+
+    def remembered(
+        self, kind: str, username: str, password: str, peer: str
+    ) -> Login | Refusal | None:
+        """The outcome when it is known without the slow check, else None: then ask ``login``."""
+        found = self._tables().credentials.get((kind, username))
+        refusal = self._refused(found, peer)
+        if refusal is not None:
+            return refusal
+        assert found is not None
+        account, credential, _ = found
+        if self._good.get(self._entry(kind, username, password)) == credential.password_hash:
+            return _login(account, credential)
+        return None
+
+    def login(
+        self, kind: str, username: str, password: str, peer: str
+    ) -> Deferred[Login | Refusal]:
+        """Checks a credential of the kind that comes from the address ``peer`` (text)."""
+        known = self.remembered(kind, username, password, peer)
+        if known is not None:
+            if isinstance(known, Refusal):
+                self._count(known, peer)
+            return succeed(known)
+        account, credential, _ = self._tables().credentials[kind, username]
+        expected = credential.password_hash
+
+        def checked(good: bool) -> Login | Refusal:
+            if not good:
+                refusal = Refusal(Reason.WRONG_PASSWORD)
+                self._count(refusal, peer)
+                return refusal
+            while len(self._good) >= _REMEMBERED:
+                del self._good[next(iter(self._good))]
+            self._good[self._entry(kind, username, password)] = expected
+            return _login(account, credential)
+
+        return self._run(lambda: verify(expected, password)).addCallback(checked)
+
+    def _refused(
+        self, found: tuple[Account, Credential, AllowList] | None, peer: str
+    ) -> Refusal | None:
+        at, count = self._failures.get(peer, (0.0, 0))
+        if count >= FAILURES and self._now() - at < FAILURES_S:
+            return Refusal(Reason.TOO_MANY_LOGINS)
+        if found is None:
+            return Refusal(Reason.UNKNOWN_LOGIN)
+        account, _, allow = found
+        if not allow.allows(peer, self._open_if_empty):
+            return Refusal(Reason.ADDRESS_NOT_ALLOWED)
+        if account.suspended:
+            return Refusal(Reason.ACCOUNT_INACTIVE)
+        return None
+
+    def _count(self, refusal: Refusal, peer: str) -> None:
+        """Counts guesses of one address within a minute; what is no guess does not count."""
+        self.failed += 1
+        if refusal.reason not in (Reason.UNKNOWN_LOGIN, Reason.WRONG_PASSWORD):
+            return
+        now = self._now()
+        since, count = self._failures.pop(peer, (now, 0))
+        if now - since >= FAILURES_S:
+            since, count = now, 0
+        self._failures[peer] = (since, count + 1)
+        while len(self._failures) > _ADDRESSES:
+            del self._failures[next(iter(self._failures))]
+
+    def _entry(self, kind: str, username: str, password: str) -> tuple[str, str, bytes]:
+        # Memory holds no password; with a key of this process nobody can prepare guesses.
+        digest = blake2b(password.encode(), digest_size=16, key=self._key).digest()
+        return kind, username, digest
+
+
+def _login(account: Account, credential: Credential) -> Login:
+    return Login(
+        account=account.name,
+        credential=credential.username,
+        kind=credential.kind,
+        binds=credential.binds,
+        window=credential.window,
+        rate=account.rate,
+        profile=credential.profile,
+    )

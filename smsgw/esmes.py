@@ -1,0 +1,173 @@
+"""Bound ESMEs: the SMPP edge's gate into the journey (``smpp.server.Gate``)."""
+
+import time
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from smsgw.config import Config
+from smsgw.doors import Doors
+from smsgw.flow.accept import Acceptance, Outcome
+from smsgw.flow.handover import Handover
+from smsgw.login import Login
+from smsgw.message import Message
+from smsgw.refusals import Refusal
+from smsgw.rules.tables import Tables
+from smsgw.smpp import translate
+from smsgw.smpp.pdu import SubmitSm, SubmitSmResp
+from smsgw.smpp.server import EsmeSession
+
+_log = Logger()
+
+_V34 = 0x34
+
+
+class Wordings:
+    """How ids and receipts are written for an account: its dialect's settings with its own over them."""
+
+    def __init__(self, config: Config, tables: Callable[[], Tables]) -> None:
+        self._config = config
+        self._tables = tables
+        self._version = -1
+        self._known: dict[tuple[str, str], tuple[str, bool, bool]] = {}
+
+    def receipts(self, account: str, profile: str) -> tuple[str, bool, bool]:
+        """See ``flow.handover.Wording``; the id format is that of submit_sm_resp too."""
+        tables = self._tables()
+        if tables.version != self._version:
+            self._known.clear()
+            self._version = tables.version
+        known = self._known.get((account, profile))
+        if known is None:
+            known = self._known[account, profile] = self._read(tables, account, profile)
+        return known
+
+    def _read(self, tables: Tables, account: str, profile: str) -> tuple[str, bool, bool]:
+        form = tables.accounts.get(account)
+        own = form.settings if form is not None else {}
+        if profile == "link":
+            link = self._config.link.for_account(own.get("link", {}))
+            return link.id_format, link.dlr_format == "seconds", True
+        standard = self._config.aerialink.for_account(own.get("aerialink", {}))
+        # websmpp's ids are decimal (design section 9).
+        id_format = "decimal" if profile == "websmpp" else standard.id_format
+        return id_format, standard.dlr_format == "seconds", False
+
+
+class Esmes:
+    """All sessions of all SMPP listeners."""
+
+    def __init__(
+        self,
+        doors: Doors,
+        acceptance: Acceptance,
+        handover: Handover,
+        wordings: Wordings,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._doors = doors
+        self._acceptance = acceptance
+        self._handover = handover
+        self._wordings = wordings
+        self._now = now
+        self._alias = 0
+        self._bound: dict[str, set[EsmeSession]] = {}
+
+    def allowed(self, peer: str) -> bool:
+        """See ``Gate``."""
+        return self._doors.allowed("smpp", peer)
+
+    def login(self, system_id: str, password: str, peer: str) -> Deferred[Login | Refusal]:
+        """See ``Gate``."""
+        return self._doors.login("smpp", system_id, password, peer)
+
+    def bind_allowed(self, login: Login) -> bool:
+        """See ``Gate``."""
+        return len(self._bound.get(login.credential, ())) < login.binds
+
+    def bound(self, session: EsmeSession) -> None:
+        """See ``Gate``."""
+        login = session.login
+        _log.info(
+            "esme {name} ({account}) bound as {type} from {peer}",
+            name=login.credential,
+            account=login.account,
+            type=session.bind_type,
+            peer=session.peer,
+        )
+        self._bound.setdefault(login.credential, set()).add(session)
+        if session.receives:
+            self._handover.bound(session)
+
+    def unbound(self, session: EsmeSession) -> None:
+        """See ``Gate``."""
+        login = session.login
+        _log.info(
+            "esme {name} ({account}) from {peer} is gone: {reason}",
+            name=login.credential,
+            account=login.account,
+            peer=session.peer,
+            reason=session.close_reason,
+        )
+        sessions = self._bound.get(login.credential)
+        if sessions is not None:
+            sessions.discard(session)
+            if not sessions:
+                del self._bound[login.credential]
+        self._handover.unbound(session)
+
+    def submit(self, session: EsmeSession, pdus: list[SubmitSm]) -> None:
+        """See ``Gate``: what the fields already rule out is refused here, the rest is for ``accept``."""
+        now_ms = int(self._now() * 1000)
+        refused: list[SubmitSmResp] = []
+        messages: list[Message] = []
+        sequences: list[int] = []
+        for pdu in pdus:
+            message = translate.message_of(pdu, now_ms)
+            if isinstance(message, Refusal):
+                status = session.profile.status(message.reason)
+                refused.append(SubmitSmResp(sequence=pdu.sequence, status=status))
+            else:
+                if session.version < _V34:
+                    message.alias = self._next_alias(now_ms)
+                messages.append(message)
+                sequences.append(pdu.sequence)
+        if refused:
+            session.answer(refused)
+        if messages:
+            done = self._acceptance.accept(session.login, messages)
+            done.addCallback(self._answer, session, sequences)
+
+    def _next_alias(self, now_ms: int) -> int:
+        """A number of 32 bits that is not given again for seven weeks, also over restarts."""
+        self._alias = max(self._alias + 1, now_ms)
+        return self._alias & 0xFFFFFFFF or self._next_alias(now_ms)
+
+    def _answer(self, outcomes: list[Outcome], session: EsmeSession, sequences: list[int]) -> None:
+        login = session.login
+        id_format = self._wordings.receipts(login.account, login.profile)[0]
+        id_text = translate.id_text
+        answers = []
+        for outcome, sequence in zip(outcomes, sequences, strict=True):
+            if isinstance(outcome, Refusal):
+                status = session.profile.status(outcome.reason)
+                answers.append(SubmitSmResp(sequence=sequence, status=status))
+            else:
+                name = id_text(outcome, id_format).encode()
+                answers.append(SubmitSmResp(sequence=sequence, message_id=name))
+        session.answer(answers)
+
+    def delivered(
+        self, session: EsmeSession, answers: list[tuple[object, int | None]]
+    ) -> None:
+        """See ``Gate``."""
+        self._handover.delivered_to(session, answers)
+
+    def sessions(self) -> dict[str, int]:
+        """For operators: bound sessions by account."""
+        counts: dict[str, int] = {}
+        for sessions in self._bound.values():
+            for session in sessions:
+                counts[session.login.account] = counts.get(session.login.account, 0) + 1
+        return counts

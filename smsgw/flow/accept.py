@@ -1,0 +1,223 @@
+"""Accept: decides message by message, commits all that pass in one transaction, and only then lets the edge say yes (I1).
+
+Comes from: an edge (``smpp/server.py``, ``http/rest.py``) with a batch of messages of one login.
+Goes on to: the queue of the carrier that ``route`` chose, from which ``send`` takes them.
+"""
+
+import time
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from smsgw.flow import route
+from smsgw.identities import Identities
+from smsgw.login import Login
+from smsgw.message import UDHI, Message, MessageState
+from smsgw.provisioning import Account
+from smsgw.queues import Queues, Transaction
+from smsgw.refusals import Reason, Refusal
+from smsgw.rules.limits import TokenBucket
+from smsgw.rules.tables import Tables
+from smsgw.store import records
+from smsgw.store.records import Records
+from smsgw.text import coding, numbers, parts
+
+_log = Logger()
+
+DEFAULT_VALIDITY_MS = 48 * 3600_000  # spec/aerialink.md 4.3, spec/link-smpp.md L-D21
+MAX_VALIDITY_MS = 7 * 24 * 3600_000
+MAX_SCHEDULE_MS = 30 * 24 * 3600_000  # spec/aerialink.md 4.3 scheduleTime
+RECEIPT_GRACE_MS = 3600_000  # how long after its validity a receipt is still awaited
+
+Outcome = Message | Refusal
+
+
+class Acceptance:
+    """Where every edge hands in messages."""
+
+    def __init__(
+        self,
+        tables: Callable[[], Tables],
+        queues: Queues,
+        known: Records,
+        identities: Identities,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """``tables`` gives the tables in force; ``now`` seconds since 1970."""
+        self._tables = tables
+        self._queues = queues
+        self._known = known
+        self._identities = identities
+        self._now = now
+        self._buckets: dict[str, TokenBucket] = {}
+        self.draining = False
+        # For operators, by account: messages accepted; by reason: messages refused.
+        self.accepted: dict[str, int] = {}
+        self.refused: dict[Reason, int] = {}
+
+    def accept(self, login: Login, messages: list[Message]) -> Deferred[list[Outcome]]:
+        """Fires with one outcome for each message, in order: the message itself, now durable, or its refusal.
+
+        Never fails: what the store does not take is refused with ``Reason.STORE_FAILED``.
+        """
+        tables = self._tables()
+        now = self._now()
+        account = tables.accounts.get(login.account)
+        blocked = self._blocked(account)
+        if blocked is not None or account is None:
+            return succeed([Refusal(blocked or Reason.ACCOUNT_INACTIVE) for _ in messages])
+
+        transaction = Transaction()
+        outcomes: list[Outcome] = []
+        for message in messages:
+            message.account = account.name
+            message.credential = login.credential
+            outcome = self._decide(message, account, tables, now)
+            if isinstance(outcome, Refusal):
+                self.refused[outcome.reason] = self.refused.get(outcome.reason, 0) + 1
+                # REST keeps a transaction of what was processed but not sent (spec/aerialink.md 4.1).
+                if outcome.reason.answer.http == 200:
+                    self._keep(message, outcome, transaction, now)
+            else:
+                self._record(message, transaction)
+            outcomes.append(outcome)
+        if not transaction.changes.messages:
+            return succeed(outcomes)
+        done: Deferred[None] = self._queues.commit(transaction)
+        return done.addCallbacks(
+            self._stored, self._not_stored, callbackArgs=(outcomes,), errbackArgs=(outcomes,)
+        )
+
+    def _blocked(self, account: Account | None) -> Reason | None:
+        if self.draining:
+            return Reason.SHUTTING_DOWN
+        if account is None or account.suspended:
+            return Reason.ACCOUNT_INACTIVE
+        return None
+
+    def _decide(self, message: Message, account: Account, tables: Tables, now: float) -> Outcome:
+        """The steps of design section 3.1, in order; fills in what the gateway decides."""
+        # Address-normalised.
+        destination = numbers.normalise_destination(
+            message.destination, message.destination_ton, account.country
+        )
+        if isinstance(destination, Reason):
+            return Refusal(destination, message.destination)
+        if message.destination_ton != numbers.SHORT_CODE:
+            message.destination_ton = numbers.INTERNATIONAL
+            message.destination_npi = numbers.ISDN
+        message.destination = destination
+        source = numbers.detect_source(message.source, message.source_ton, account.country)
+        if isinstance(source, Reason):
+            return Refusal(source, message.source)
+        message.source, message.source_ton, message.source_npi = source
+
+        # Coded and counted in parts.
+        refusal = self._code(message, account)
+        if refusal is not None:
+            return refusal
+
+        # Checked.
+        senders = tables.senders[account.name]
+        if senders is not None and message.source not in senders:
+            return Refusal(Reason.SOURCE_NOT_PROVISIONED, message.source)
+        now_ms = int(now * 1000)
+        start = now_ms
+        if message.schedule_at > now_ms:
+            if message.schedule_at > now_ms + MAX_SCHEDULE_MS:
+                return Refusal(Reason.BAD_SCHEDULE, "more than 30 days ahead")
+            start = message.schedule_at
+        message.accepted_at = now_ms
+        validity = message.validity_ms or DEFAULT_VALIDITY_MS
+        message.expires_at = start + min(validity, MAX_VALIDITY_MS)
+
+        # Routed and priced.
+        chosen = route.choose(message, tables)
+        if chosen is None:
+            return Refusal(Reason.NO_ROUTE, message.destination)
+        message.route = chosen.name
+        message.carriers = chosen.carriers
+        message.price = chosen.price
+
+        # Limited: last, so that what is refused for another reason uses up nothing.
+        if account.rate:
+            bucket = self._buckets.get(account.name)
+            if bucket is None or bucket.rate != account.rate:
+                bucket = self._buckets[account.name] = TokenBucket(account.rate)
+            if not bucket.take(len(message.parts), now):
+                return Refusal(Reason.THROTTLED, f"{account.rate:g} parts a second")
+        return message
+
+    def _code(self, message: Message, account: Account) -> Refusal | None:
+        """Codes a text in the smallest way that fits, and splits what is too long for one part."""
+        if message.text is not None:
+            if message.data_coding:
+                try:
+                    octets = coding.encode(message.text, message.data_coding)
+                except ValueError as error:
+                    return Refusal(Reason.BAD_CODING, str(error))
+            else:
+                message.data_coding, octets = coding.smallest(message.text)
+            if message.flash:
+                message.data_coding = coding.flash(message.data_coding)
+            message.text = None
+            message.parts = [octets]
+        octets = message.parts[0]
+        if message.esm_class & UDHI:
+            header = parts.udh(octets)[0]
+            limit = parts.capacity(message.data_coding, len(header)) + len(header)
+            return Refusal(Reason.TOO_LONG, "more than one part") if len(octets) > limit else None
+        if len(octets) > 140:
+            try:
+                message.parts = parts.split(
+                    octets, message.data_coding, self._identities.allot() & 0xFF
+                )
+            except ValueError as error:
+                return Refusal(Reason.TOO_LONG, str(error))
+            if len(message.parts) > 1:
+                message.esm_class |= UDHI
+                if len(message.parts) > account.max_parts:
+                    detail = f"{len(message.parts)} parts, limit {account.max_parts}"
+                    return Refusal(Reason.TOO_LONG, detail)
+        return None
+
+    def _record(self, message: Message, transaction: Transaction) -> None:
+        allot = self._identities.allot
+        message.id = allot()
+        self._known.known[message.id] = message
+        awaited = message.expires_at + RECEIPT_GRACE_MS if message.registered_delivery & 3 else None
+        transaction.changes.messages.append(records.row(message, awaited))
+        due = max(message.schedule_at, message.accepted_at)
+        if len(message.parts) == 1:
+            transaction.put += route.entries(message, allot(), due)
+        else:
+            for entry in route.entries(message, 0, due):
+                entry.id = allot()
+                transaction.put.append(entry)
+
+    def _keep(
+        self, message: Message, refusal: Refusal, transaction: Transaction, now: float
+    ) -> None:
+        message.id = self._identities.allot()
+        message.accepted_at = message.done_at = int(now * 1000)
+        message.state = MessageState.REJECTED
+        message.error = refusal.reason.answer.link
+        # What was refused is recorded without its text.
+        message.parts = []
+        transaction.changes.messages.append(records.row(message, None))
+        refusal.message = message
+
+    def _stored(self, _: None, outcomes: list[Outcome]) -> list[Outcome]:
+        for outcome in outcomes:
+            if isinstance(outcome, Message):
+                self.accepted[outcome.account] = self.accepted.get(outcome.account, 0) + 1
+        return outcomes
+
+    def _not_stored(self, failure: Failure, outcomes: list[Outcome]) -> list[Outcome]:
+        _log.error("accept: not stored: {why}", why=failure.getErrorMessage())
+        return [
+            o if isinstance(o, Refusal) and o.message is None else Refusal(Reason.STORE_FAILED)
+            for o in outcomes
+        ]

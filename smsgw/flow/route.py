@@ -1,0 +1,36 @@
+"""Route: chooses who takes a message, and who takes it when that one will not.
+
+Comes from: ``accept`` with a message checked and coded; ``settle`` when a carrier refused.
+Goes on to: the queue of the chosen carrier, for ``send``.
+"""
+
+from smsgw.message import Message
+from smsgw.provisioning import Route
+from smsgw.queues import Entry, Kind
+from smsgw.rules.tables import Tables
+
+
+def choose(message: Message, tables: Tables) -> Route | None:
+    """The route for the message's destination, None if there is none."""
+    return tables.routes.match(message.destination)
+
+
+def carrier_queue(carrier: str) -> str:
+    """Name of the queue of what waits for a carrier."""
+    return "carrier:" + carrier
+
+
+def entries(message: Message, first_id: int, due: int) -> list[Entry]:
+    """One entry for each part, for the route's first carrier; ids from ``first_id`` on."""
+    queue = carrier_queue(message.carriers[0])
+    return [
+        Entry(first_id + n, queue, due, Kind.SEND, message, n, 0, message.expires_at)
+        for n in range(len(message.parts))
+    ]
+
+
+def next_carrier(message: Message, refused_by: str, tables: Tables) -> str | None:
+    """The carrier after ``refused_by`` in the message's route that still exists, None if it was the last."""
+    names = message.carriers
+    after = names.index(refused_by) + 1 if refused_by in names else len(names)
+    return next((name for name in names[after:] if name in tables.carriers), None)

@@ -1,0 +1,302 @@
+"""Send: gives a carrier's queue to its links, as far as windows and rate allow, and keeps the links up.
+
+Comes from: the carrier's queue, filled by ``accept`` and ``settle``.
+Goes on to: ``settle`` with the carrier's answers, ``receipts`` and ``inbound`` with what it sends by itself.
+"""
+
+import time
+from collections.abc import Callable
+
+from attrs import define, evolve, field
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from smsgw.flow.accept import DEFAULT_VALIDITY_MS
+from smsgw.flow.inbound import Inbound
+from smsgw.flow.receipts import Receipts
+from smsgw.flow.route import carrier_queue
+from smsgw.flow.settle import Settlement
+from smsgw.provisioning import Carrier
+from smsgw.queues import Entry
+from smsgw.queues.embedded import EmbeddedQueues
+from smsgw.rules.limits import TokenBucket
+from smsgw.smpp import receipt, translate
+from smsgw.smpp.client import CarrierLink
+from smsgw.smpp.constants import Status
+from smsgw.smpp.pdu import DeliverSm, DeliverSmResp, GenericNack, SubmitSmResp
+
+_log = Logger()
+
+_SLOW_DOWN = frozenset({int(Status.ESME_RTHROTTLED), int(Status.ESME_RMSGQFUL)})
+_PAUSE_S = 1.0  # after a throttled answer nothing is sent for so long
+_MAX_PAUSE_S = 30.0
+
+
+class Outlet:
+    """One link as a consumer of its carrier's queue.
+
+    A place in the window is free again only when the answer is settled, not when it is received: so no
+    more than a window can be sent twice after a crash (I2). When the carrier says that it is too much, the
+    link pauses and halves what it has outstanding, and takes one more for each window that goes well.
+    """
+
+    def __init__(self, carrier: "CarrierSide", link: CarrierLink) -> None:
+        self.carrier = carrier
+        self.link = link
+        self.outstanding = 0
+        self._allowed = float(carrier.form.window)
+        self._paused_until = 0.0
+        self._pause_s = _PAUSE_S
+
+    @property
+    def room(self) -> int:
+        """How many more submits may go out now."""
+        carrier = self.carrier
+        now = carrier.clock.seconds()
+        if now < self._paused_until:
+            carrier.wake(self._paused_until - now)
+            return 0
+        window = min(carrier.form.window, int(self._allowed))
+        free = min(window - self.outstanding, self.link.room)
+        if carrier.bucket.rate and free > 0:
+            free = min(free, carrier.bucket.available(now))
+            if free <= 0:
+                carrier.wake(carrier.bucket.wait(now))
+        return free
+
+    def take(self, entries: list[Entry]) -> None:
+        """Sends the entries, one submit_sm each, in one write."""
+        carrier = self.carrier
+        now_ms = int(carrier.now() * 1000)
+        late = [entry for entry in entries if entry.expires_at <= now_ms]
+        if late:
+            carrier.settlement.expire(late)
+            entries = [entry for entry in entries if entry.expires_at > now_ms]
+        if not entries:
+            return
+        carrier.bucket.take(len(entries), carrier.clock.seconds())
+        self.outstanding += len(entries)
+        carrier.sent += len(entries)
+        submit_of = translate.submit_of
+        self.link.submit(
+            [(submit_of(e.message, e.part, now_ms, DEFAULT_VALIDITY_MS), e) for e in entries]
+        )
+
+    def answered(
+        self, answers: list[tuple[Entry, SubmitSmResp | GenericNack | None]]
+    ) -> None:
+        """Answers have come, or will not come any more (None)."""
+        for _, answer in answers:
+            if answer is not None and answer.status:
+                self.carrier.refused += 1
+                if answer.status in _SLOW_DOWN:
+                    self._slow_down()
+            elif answer is None:
+                self.carrier.unanswered += 1
+        if self._allowed < self.carrier.form.window:
+            good = sum(1 for _, a in answers if a is not None and a.status not in _SLOW_DOWN)
+            self._allowed = min(self.carrier.form.window, self._allowed + good / self._allowed)
+            if good:
+                self._pause_s = _PAUSE_S
+        done = self.carrier.settlement.settle(self.carrier.form.name, list(answers))
+        done.addCallbacks(self._settled, self._broken, callbackArgs=(len(answers),))
+
+    def _settled(self, _: None, count: int) -> None:
+        self.outstanding -= count
+        self.carrier.pump()
+
+    def _broken(self, failure: Failure) -> None:
+        _log.failure("carrier {name}: settle", failure, name=self.carrier.form.name)
+
+    def _slow_down(self) -> None:
+        now = self.carrier.clock.seconds()
+        # Many answers of one burst say the same thing once.
+        if now >= self._paused_until:
+            self._paused_until = now + self._pause_s
+            self._pause_s = min(_MAX_PAUSE_S, self._pause_s * 2)
+            self._allowed = max(1.0, self._allowed / 2)
+            self.carrier.throttled += 1
+
+
+class CarrierSide:
+    """A carrier with its links; it is what they report to (``smpp.client.Upstream``)."""
+
+    def __init__(
+        self,
+        form: Carrier,
+        queues: EmbeddedQueues,
+        settlement: Settlement,
+        receipts: Receipts,
+        inbound: Inbound,
+        clock: IReactorTime,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.form = form
+        self.clock = clock
+        self.now = now
+        self.settlement = settlement
+        self.bucket = TokenBucket(form.rate)
+        self.links: list[CarrierLink] = []
+        self._queue = carrier_queue(form.name)
+        self._queues = queues
+        self._receipts = receipts
+        self._inbound = inbound
+        self._outlets: dict[CarrierLink, Outlet] = {}
+        self._wake: IDelayedCall | None = None
+        # For operators, since the start of the gateway.
+        self.sent = 0
+        self.refused = 0
+        self.unanswered = 0
+        self.throttled = 0
+        self.receipts_received = 0
+        self.mo_received = 0
+
+    @property
+    def outstanding(self) -> int:
+        """Submits not settled yet, on all links."""
+        return sum(outlet.outstanding for outlet in self._outlets.values())
+
+    def adjust(self, form: Carrier) -> None:
+        """Takes over a changed form that does not need new links (rate, window)."""
+        self.form = form
+        if form.rate != self.bucket.rate:
+            self.bucket = TokenBucket(form.rate)
+        self.pump()
+
+    def stop(self) -> Deferred[None]:
+        """Unbinds all links in order; fires when they are closed."""
+        if self._wake is not None:
+            self._wake.cancel()
+            self._wake = None
+        for link, outlet in self._outlets.items():
+            if link.up:
+                self._queues.unsubscribe(self._queue, outlet)
+        stopped = DeferredList([link.stop() for link in self.links], consumeErrors=True)
+        return stopped.addCallback(lambda _: None)
+
+    def pump(self) -> None:
+        """There may be room."""
+        self._queues.pump(self._queue)
+
+    def wake(self, delay: float) -> None:
+        """There will be room in ``delay`` seconds."""
+        if self._wake is None:
+            # A few milliseconds of tokens at once: a timer for each token would cost more than it sends.
+            self._wake = self.clock.callLater(max(0.005, delay), self._woken)
+
+    def _woken(self) -> None:
+        self._wake = None
+        self.pump()
+
+    def link_up(self, link: CarrierLink) -> None:
+        """See ``Upstream``."""
+        _log.info("carrier {name}: link {link} is up", name=self.form.name, link=link.name)
+        outlet = self._outlets.get(link)
+        if outlet is None:
+            outlet = self._outlets[link] = Outlet(self, link)
+        self._queues.subscribe(self._queue, outlet)
+
+    def link_down(self, link: CarrierLink, reason: str) -> None:
+        """See ``Upstream``."""
+        _log.warn(
+            "carrier {name}: link {link} is down: {reason}",
+            name=self.form.name,
+            link=link.name,
+            reason=reason,
+        )
+        outlet = self._outlets.get(link)
+        if outlet is not None:
+            self._queues.unsubscribe(self._queue, outlet)
+
+    def answered(
+        self,
+        link: CarrierLink,
+        answers: list[tuple[object, SubmitSmResp | GenericNack | None]],
+    ) -> None:
+        """See ``Upstream``."""
+        self._outlets[link].answered(answers)  # type: ignore[arg-type]  # contexts are our entries
+
+    def received(self, link: CarrierLink, pdus: list[DeliverSm]) -> None:
+        """See ``Upstream``: receipts and MO of one read, each kind stored in one transaction."""
+        reports = []
+        of_reports = []
+        mos = []
+        for pdu in pdus:
+            report = receipt.parse(pdu)
+            if report is None:
+                mos.append(pdu)
+            else:
+                reports.append(report)
+                of_reports.append(pdu)
+        if reports:
+            self.receipts_received += len(reports)
+            done = self._receipts.receive(self.form.name, reports)
+            done.addCallbacks(
+                self._answer,
+                self._failed,
+                callbackArgs=(link, of_reports),
+                errbackArgs=(link, of_reports),
+            )
+        if mos:
+            self.mo_received += len(mos)
+            self._inbound.receive(self.form.name, mos).addCallbacks(
+                link.respond, self._failed, errbackArgs=(link, mos)
+            )
+
+    def _answer(self, stored: bool, link: CarrierLink, pdus: list[DeliverSm]) -> None:
+        status = Status.ESME_ROK if stored else Status.ESME_RX_T_APPN
+        link.respond([DeliverSmResp(sequence=pdu.sequence, status=status) for pdu in pdus])
+
+    def _failed(self, failure: Failure, link: CarrierLink, pdus: list[DeliverSm]) -> None:
+        _log.failure("carrier {name}: received", failure, name=self.form.name)
+        self._answer(False, link, pdus)
+
+
+@define
+class Carriers:
+    """All carriers, kept as the provisioning says."""
+
+    make: Callable[[Carrier], "Deferred[CarrierSide]"]
+    sides: dict[str, CarrierSide] = field(factory=dict)
+    _wanted: dict[str, Carrier] = field(factory=dict)
+
+    def provision(self, forms: dict[str, Carrier]) -> None:
+        """Starts, stops and adjusts so that there is one side for each form; binds that need not change stay."""
+        for name in list(self._wanted):
+            new = forms.get(name)
+            if new is None or not _same_links(self._wanted[name], new):
+                del self._wanted[name]
+                side = self.sides.pop(name, None)
+                if side is not None:
+                    side.stop()
+        for name, form in forms.items():
+            old = self._wanted.get(name)
+            self._wanted[name] = form
+            if old is None:
+                self.make(form).addCallbacks(self._made, self._not_made, errbackArgs=(name,))
+            elif old != form and name in self.sides:
+                self.sides[name].adjust(form)
+
+    def _made(self, side: CarrierSide) -> None:
+        name = side.form.name
+        if self._wanted.get(name) is not side.form:
+            return  # changed again meanwhile
+        self.sides[name] = side
+        for link in side.links:
+            link.start()
+
+    def _not_made(self, failure: Failure, name: str) -> None:
+        self._wanted.pop(name, None)
+        _log.failure("carrier {name}: not started", failure, name=name)
+
+    def stop(self) -> Deferred[None]:
+        """Unbinds all; fires when all links are closed."""
+        stopped = DeferredList([side.stop() for side in self.sides.values()], consumeErrors=True)
+        return stopped.addCallback(lambda _: None)
+
+
+def _same_links(old: Carrier, new: Carrier) -> bool:
+    """True if the links need not be made anew."""
+    return evolve(old, rate=new.rate, window=new.window) == new

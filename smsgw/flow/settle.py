@@ -1,0 +1,336 @@
+"""Settle: writes down what became of what was sent, and ends messages.
+
+Comes from: ``send`` with a carrier's answers; ``receipts`` with final states; the clock, when validity runs out.
+Goes on to: back to the carrier's queue (retry), the next carrier's (failover), or ``handover`` with a receipt.
+"""
+
+import time
+from collections.abc import Callable
+
+from sqlalchemy import Connection, select
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from smsgw.flow import route
+from smsgw.flow.receipts import Awaited, normalise
+from smsgw.identities import Identities
+from smsgw.message import Acknowledgement, Direction, Message, MessageState, Receipt
+from smsgw.queues import Entry, Kind, Queues, Transaction
+from smsgw.queues.embedded import EmbeddedQueues
+from smsgw.rules.tables import Tables
+from smsgw.smpp import translate
+from smsgw.smpp.constants import TEMPORARY, Status, status_name
+from smsgw.smpp.pdu import Pdu, SubmitSmResp
+from smsgw.store import records, schema
+from smsgw.store.journal import Journal, StoreFailed
+from smsgw.store.records import Records
+
+_log = Logger()
+
+HANDOVER_MS = 72 * 3600_000  # how long a receipt or MO waits for its account (L-D10, L-D29)
+RETRY_S = (1, 2, 5, 10, 20, 30, 60)  # after temporary refusals; the last one again and again
+_STORE_RETRY_S = 1.0
+_EXPIRE_S = 5.0
+_EXPIRE_BATCH = 500
+
+# What a carrier's permanent refusal means in the codes of spec/link-smpp.md section 3 (4.4).
+_ERRORS = {
+    Status.ESME_RINVMSGLEN: 202,
+    Status.ESME_RINVSRCADR: 939,
+    Status.ESME_RINVDSTADR: 206,
+    Status.ESME_RSUBMITFAIL: 942,
+    Status.ESME_RINVESMCLASS: 941,
+    Status.ESME_RINVSRCTON: 943,
+    Status.ESME_RINVSRCNPI: 944,
+    Status.ESME_RINVDSTTON: 945,
+    Status.ESME_RINVDSTNPI: 946,
+    Status.ESME_RINVSCHED: 947,
+    Status.ESME_RINVEXPIRY: 948,
+}
+_REJECTED_BY_NEXT_HOP = 225
+_VALIDITY_OVER = 220
+_STATE_UNKNOWN = 224
+
+
+def account_queue(account: str) -> str:
+    """Name of the queue of what waits to be handed over to an account."""
+    return "account:" + account
+
+
+def persist(
+    queues: Queues, transaction: Transaction, clock: IReactorTime
+) -> Deferred[None]:
+    """Commits, and tries again until the store takes it: for what happened outside and cannot be undone."""
+
+    def failed(failure: Failure) -> Deferred[None]:
+        failure.trap(StoreFailed)
+        _log.error("not stored, trying again until it is: {why}", why=failure.getErrorMessage())
+        transaction.unwritten()
+        again = deferLater(clock, _STORE_RETRY_S, lambda: None)
+        return again.addCallback(lambda _: persist(queues, transaction, clock))
+
+    return queues.commit(transaction).addErrback(failed)
+
+
+class Settlement:
+    """Keeps states and queue entries in step (I3)."""
+
+    def __init__(
+        self,
+        tables: Callable[[], Tables],
+        queues: EmbeddedQueues,
+        journal: Journal,
+        known: Records,
+        awaited: Awaited,
+        identities: Identities,
+        clock: IReactorTime,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._tables = tables
+        self._queues = queues
+        self._journal = journal
+        self._known = known
+        self._awaited = awaited
+        self._allot = identities.allot
+        self._clock = clock
+        self._now = now
+        self._expiring: LoopingCall | None = None
+
+    def start(self) -> None:
+        """Begins to look for what has expired."""
+        self._expiring = LoopingCall(self._expire)
+        self._expiring.clock = self._clock
+        self._expiring.start(_EXPIRE_S)
+
+    def stop(self) -> None:
+        """Stops looking."""
+        if self._expiring is not None and self._expiring.running:
+            self._expiring.stop()
+
+    def settle(self, carrier: str, answers: list[tuple[Entry, Pdu | None]]) -> Deferred[None]:
+        """Fires when the outcome of these sends is durable; tried again until the store takes it.
+
+        An answer is the carrier's response, or None if none came: then the entry goes back to its queue.
+        """
+        now = int(self._now() * 1000)
+        transaction = Transaction()
+        for entry, answer in answers:
+            if answer is None:
+                # It may have arrived: of all that can be sent twice, these are the only ones (I2).
+                transaction.postpone(entry, now)
+            elif answer.status == 0 and isinstance(answer, SubmitSmResp):
+                self._taken(entry, carrier, answer.message_id, transaction, now)
+            elif answer.status in TEMPORARY:
+                wait = RETRY_S[min(entry.attempts, len(RETRY_S) - 1)]
+                transaction.postpone(entry, now + wait * 1000)
+            else:
+                self._refused(entry, carrier, answer.status, transaction, now)
+        return self._persist(transaction)
+
+    def _taken(
+        self, entry: Entry, carrier: str, carrier_id: bytes, transaction: Transaction, now: int
+    ) -> None:
+        message = entry.message
+        name = normalise(carrier_id.decode("latin-1"))
+        message.acknowledged[entry.part] = Acknowledgement(carrier, name, now)
+        transaction.changes.parts.append((message.id, entry.part, carrier, name, now, 1))
+        transaction.settled.append(entry)
+        if translate.wants_progress(message) and message.carrier_at:
+            self.hand_over(message, Kind.PROGRESS, transaction, now)
+        if message.registered_delivery & 3:
+            early = self._awaited.expect(carrier, name, message, entry.part)
+            if early is not None:
+                transaction.changes.early_matched.append((carrier, early.id))
+                self.receipt(message, entry.part, early, transaction, now)
+        elif len(message.parts) > 1:
+            self._close_if_complete(message, transaction, now)
+
+    def _refused(
+        self, entry: Entry, carrier: str, status: int, transaction: Transaction, now: int
+    ) -> None:
+        message = entry.message
+        following = route.next_carrier(message, carrier, self._tables())
+        transaction.settled.append(entry)
+        if following is not None:
+            queue = route.carrier_queue(following)
+            transaction.put.append(
+                Entry(
+                    self._allot(), queue, now, Kind.SEND, message, entry.part, 0, entry.expires_at
+                )
+            )
+            return
+        error = _ERRORS.get(status, _REJECTED_BY_NEXT_HOP)  # type: ignore[call-overload]
+        self._failed(
+            entry, carrier, MessageState.UNDELIVERABLE, error, status_name(status), transaction, now
+        )
+
+    def _failed(
+        self,
+        entry: Entry,
+        carrier: str,
+        state: MessageState,
+        error: int,
+        network_error: str,
+        transaction: Transaction,
+        now: int,
+    ) -> None:
+        message = entry.message
+        message.error = error
+        message.network_error = network_error
+        if len(message.parts) == 1:
+            self.close(message, state, transaction, now)
+            return
+        message.acknowledged[entry.part] = Acknowledgement(carrier, "", now, state)
+        transaction.changes.parts.append((message.id, entry.part, carrier, "", now, int(state)))
+        self._close_if_complete(message, transaction, now)
+
+    def receipt(
+        self, message: Message, part: int, receipt: Receipt, transaction: Transaction, now: int
+    ) -> None:
+        """A carrier says what became of one part: the message moves on, and ends when its last part has."""
+        if MessageState(message.state).final:
+            return  # a receipt that came twice
+        state = MessageState(receipt.state)
+        if receipt.intermediate or not (state.final or state is MessageState.UNKNOWN):
+            if message.state != state and state is MessageState.ACCEPTED:
+                message.state = state
+                transaction.changes.moved.append((message.id, int(state)))
+                if translate.wants_progress(message):
+                    self.hand_over(message, Kind.PROGRESS, transaction, now)
+            return
+        if state is not MessageState.DELIVERED:
+            message.network_error = receipt.error
+            message.error = _error_of(receipt)
+        acknowledgement = message.acknowledged.get(part)
+        if acknowledgement is not None:
+            acknowledgement.state = state
+        if len(message.parts) == 1:
+            # A date without seconds, or in the carrier's own zone, would end before it began.
+            credible = message.accepted_at <= receipt.done_at <= now
+            self.close(message, state, transaction, receipt.done_at if credible else now)
+        else:
+            transaction.changes.parts_moved.append((message.id, part, int(state)))
+            self._close_if_complete(message, transaction, now)
+
+    def _close_if_complete(self, message: Message, transaction: Transaction, now: int) -> None:
+        """Ends a message of several parts once each of them has ended, with the worst of their states."""
+        states = [MessageState(a.state) for a in message.acknowledged.values()]
+        if len(states) < len(message.parts):
+            return
+        bad = [s for s in states if s.final and s is not MessageState.DELIVERED]
+        unknown = [s for s in states if s is MessageState.UNKNOWN]
+        receipts_awaited = message.registered_delivery & 3
+        if receipts_awaited and not all(s.final or s is MessageState.UNKNOWN for s in states):
+            return
+        if bad or unknown:
+            self.close(message, (bad + unknown)[0], transaction, now)
+        elif receipts_awaited:
+            self.close(message, MessageState.DELIVERED, transaction, now)
+
+    def close(self, message: Message, state: int, transaction: Transaction, done_at: int) -> None:
+        """The message has reached its last state; its receipt is handed over if it was asked for."""
+        message.state = int(state)
+        message.done_at = done_at
+        transaction.changes.closed.append(
+            (message.id, int(state), message.error, message.network_error, done_at)
+        )
+        if message.direction == Direction.MT and translate.wants_receipt(message, state):
+            self.hand_over(message, Kind.RECEIPT, transaction, int(self._now() * 1000))
+
+    def hand_over(self, message: Message, kind: Kind, transaction: Transaction, now: int) -> None:
+        """Something goes to the account of the message, if it came by an edge that waits for it."""
+        if message.interface == "smpp":
+            queue = account_queue(message.account)
+            transaction.put.append(
+                Entry(self._allot(), queue, now, kind, message, expires_at=now + HANDOVER_MS)
+            )
+
+    def _persist(self, transaction: Transaction) -> Deferred[None]:
+        """Commits, and tries again until the store takes it: what happened outside cannot be undone."""
+        return persist(self._queues, transaction, self._clock)
+
+    async def _expire(self) -> None:
+        """Ends what has waited too long: in queues, and for receipts."""
+        try:
+            while await self._expire_entries() + await self._close_overdue() >= _EXPIRE_BATCH:
+                pass
+        except Exception:
+            _log.failure("expiry: tried again in {seconds} s", seconds=_EXPIRE_S)
+
+    async def _expire_entries(self) -> int:
+        now = int(self._now() * 1000)
+        q = schema.queue.c
+
+        def read(connection: Connection) -> tuple[list[schema.QueueRow], list[Message]]:
+            query = (
+                select(schema.queue)
+                .where(q.expires_at <= now)
+                .order_by(q.expires_at)
+                .limit(_EXPIRE_BATCH)
+            )
+            rows = [schema.QueueRow(*row) for row in connection.execute(query)]
+            return rows, records.read(connection, list({row.message for row in rows}))
+
+        rows, messages = await self._journal.run(read)
+        known = self._known.adopt(messages)
+        entries = []
+        for row in rows:
+            entry = self._queues.held(row.id, row.queue)
+            # What a carrier or session has just been given is settled by its answer.
+            if entry is not None and entry.taken:
+                continue
+            message = known.get(row.message)
+            if message is not None:
+                entries.append(entry or Entry(row.id, row.queue, row.due, row.kind, message, row.part))
+        if entries:
+            await self.expire(entries)
+        return len(entries)
+
+    def expire(self, entries: list[Entry]) -> Deferred[None]:
+        """Ends entries whose time is over; fires when that is durable."""
+        now = int(self._now() * 1000)
+        transaction = Transaction()
+        for entry in entries:
+            entry.gone = True
+            transaction.settled.append(entry)
+            message = entry.message
+            if MessageState(message.state).final:
+                continue
+            if entry.kind == Kind.SEND:
+                carrier = entry.queue.partition(":")[2]
+                self._failed(
+                    entry, carrier, MessageState.EXPIRED, _VALIDITY_OVER, "", transaction, now
+                )
+            elif entry.kind == Kind.MO:
+                message.error = _VALIDITY_OVER
+                self.close(message, MessageState.EXPIRED, transaction, now)
+        return self._persist(transaction)
+
+    async def _close_overdue(self) -> int:
+        """Messages of which no receipt came until long after their validity are UNKNOWN (ruling 18)."""
+        now = int(self._now() * 1000)
+        messages = await self._journal.run(lambda c: records.overdue(c, now, _EXPIRE_BATCH))
+        transaction = Transaction()
+        for message in self._known.adopt(messages).values():
+            if not MessageState(message.state).final:
+                message.error = _STATE_UNKNOWN
+                self.close(message, MessageState.UNKNOWN, transaction, now)
+        if transaction.changes.closed:
+            await self._persist(transaction)
+        return len(transaction.changes.closed)
+
+
+def _error_of(receipt: Receipt) -> int:
+    """Our code for a receipt's err: field when it is a number, else the one of its state (L-R26 to L-R28)."""
+    if receipt.error.isdecimal() and 0 < int(receipt.error) <= 999:
+        return int(receipt.error)
+    return {
+        MessageState.EXPIRED: 220,
+        MessageState.DELETED: 221,
+        MessageState.UNDELIVERABLE: 222,
+        MessageState.UNKNOWN: 224,
+        MessageState.REJECTED: 225,
+    }.get(MessageState(receipt.state), 0)

@@ -1,0 +1,125 @@
+"""The codes of the aerialink REST API as data, and which of them a message has (``spec`` 4.1, 4.3).
+
+Codes that come of a refusal, with their HTTP statuses and texts, are in ``smsgw.refusals`` (I4).
+"""
+
+from smsgw.message import Direction, Message, MessageState
+from smsgw.refusals import Reason, Refusal
+
+ACCEPTED = 10
+COMPLETED = 20
+NOT_SENT = 50
+FILTERED = 55
+AUTHENTICATION = 1000  # 1001 to 1005 where logins are not to be told apart
+
+_OWN_TEXTS = {
+    ACCEPTED: "Accepted",
+    COMPLETED: "Request Completed",
+    AUTHENTICATION: "Authentication error",
+}
+TEXTS = {reason.answer.rest: reason.answer.text for reason in Reason} | _OWN_TEXTS
+
+# The codes of version 4 that go with them (F-8); all others have the last.
+_ERROR_CODES = {
+    1001: "E100001",
+    1002: "E100002",
+    1003: "E100003",
+    1004: "E100004",
+    1005: "E100005",
+    1011: "E200001",
+    1012: "E200002",
+    1015: "E200003",
+    **{code: "E200002" for code in range(1020, 1025)},
+}
+_OTHER_ERROR = "E500001"
+
+# What a client does next.
+RETRY_AFTER = {
+    Reason.THROTTLED: b"1",
+    Reason.TOO_MANY_LOGINS: b"60",
+    Reason.QUEUE_FULL: b"5",
+    Reason.STORE_FAILED: b"5",
+    Reason.SHUTTING_DOWN: b"5",
+}
+
+# Faults that the server finds before the resource is asked, by HTTP status; all others are 1010.
+SERVER_FAULTS = {
+    413: Reason.TOO_LARGE,
+    500: Reason.INTERNAL_ERROR,
+    503: Reason.SHUTTING_DOWN,
+}
+
+# Why a message that was kept was refused: by the code in its record (``Answer.link``).
+_KEPT = {reason.answer.link: reason.answer.rest for reason in Reason if reason.answer.http == 200}
+
+_PENDING, _SENT, _FAILED, _SPAM, _CARRIER_ACCEPTED, _DELIVERED = (
+    10000,
+    30000,
+    30003,
+    30004,
+    40000,
+    40001,
+)
+_NEVER_SENT = frozenset(
+    {
+        MessageState.REJECTED,
+        MessageState.UNDELIVERABLE,
+        MessageState.EXPIRED,
+        MessageState.DELETED,
+    }
+)
+# State names are those of receipts (ruling 18); two states have no such name (ruling 12).
+_STATES = {int(state): state.stat for state in MessageState} | {
+    int(MessageState.SCHEDULED): MessageState.ENROUTE.stat,
+    int(MessageState.SKIPPED): MessageState.DELETED.stat,
+}
+
+
+def error_code(code: int) -> str:
+    """The ``errorCode`` of version 4 for a code of the series 1000 to 1050."""
+    return _ERROR_CODES.get(code, _OTHER_ERROR)
+
+
+def detail(refusal: Refusal) -> str:
+    """The text of a refusal, with what is needed to mend it."""
+    text = refusal.reason.answer.text
+    return f"{text}: {refusal.detail}" if refusal.detail else text
+
+
+def state_name(message: Message) -> str:
+    """``messageState``."""
+    return _STATES[message.state]
+
+
+def code_of(message: Message) -> int:
+    """``code`` of a message at a status check: 20 for good once a carrier has acknowledged it.
+
+    One that ended before any carrier took it is 50, or what its refusal at submission was. An
+    inbound message is 20 when the account has it.
+    """
+    state = message.state
+    if message.direction == Direction.MO:
+        return COMPLETED if state == MessageState.DELIVERED else ACCEPTED
+    if message.carrier_at:
+        return COMPLETED
+    if state in _NEVER_SENT:
+        # What was refused at submission is kept without its parts.
+        return NOT_SENT if message.parts else _KEPT.get(message.error, NOT_SENT)
+    return ACCEPTED
+
+
+def extended_code(message: Message, code: int) -> int:
+    """``extendedStatusCode``, the five digits of F-7."""
+    if code == ACCEPTED:
+        return _PENDING
+    if code != COMPLETED:
+        return _SPAM if code == FILTERED else _FAILED
+    state = message.state
+    if state in _NEVER_SENT:
+        return _FAILED
+    if message.registered_delivery:
+        if state == MessageState.DELIVERED:
+            return _DELIVERED
+        if state == MessageState.ACCEPTED:
+            return _CARRIER_ACCEPTED
+    return _SENT

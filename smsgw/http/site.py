@@ -1,0 +1,164 @@
+"""Requests, responses, and the table that says which resource answers which path."""
+
+import logging
+import secrets
+from collections.abc import Callable, Coroutine
+from http import HTTPStatus
+from typing import Any, final
+from urllib.parse import parse_qs, unquote
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+BODY_LIMIT = 65_536  # octets (E-D7)
+PLAIN_TEXT = "text/plain; charset=utf-8"
+
+log = Logger("smsgw.http")
+access_log = logging.getLogger("smsgw.http.access")
+
+
+@define(eq=False)
+class Request:
+    """One request, read to its end.
+
+    ``method`` is GET for a HEAD request too: the server leaves the body of the answer away by
+    itself. Header names are in lower case; a header that came several times is joined with a comma
+    (RFC 9110 §5.3). ``peer`` is the client's address as text, empty on a unix socket.
+    """
+
+    method: str
+    target: bytes
+    headers: dict[bytes, bytes]
+    body: bytes = b""
+    peer: str = ""
+    secure: bool = False
+    head_only: bool = False
+    path: str = field(init=False)  # decoded, without the query
+    query_text: bytes = field(init=False)  # what follows the question mark, as it came
+    _query: dict[str, list[str]] | None = field(init=False, default=None)
+
+    def __attrs_post_init__(self) -> None:
+        path, _, self.query_text = self.target.partition(b"?")
+        if not path.startswith(b"/") and b"://" in path:  # absolute form (RFC 9112 §3.2.2)
+            path = b"/" + path.partition(b"://")[2].partition(b"/")[2]
+        text = path.decode("latin-1")
+        self.path = unquote(text, errors="replace") if "%" in text else text
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        """The parameters of the query string; octets that are not UTF-8 become U+FFFD."""
+        if self._query is None:
+            text = self.query_text.decode("latin-1")
+            self._query = parse_qs(text, keep_blank_values=True, errors="replace")
+        return self._query
+
+
+@final
+@define(eq=False)
+class Response:
+    """An answer. ``headers`` are those besides Content-Type, Content-Length, Date and Connection.
+
+    A header with a line break in it is our own misuse: ValueError.
+    """
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = PLAIN_TEXT
+    headers: list[tuple[bytes, bytes]] = field(factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        for name, value in self.headers:
+            if b"\n" in value or b"\r" in value or b"\n" in name or b"\r" in name:
+                raise ValueError(f"line break in the header {name!r}")
+
+
+Answer = Response | Deferred[Response] | Coroutine[Any, Any, Response]
+Resource = Callable[[Request], Answer]
+# What a path says of a fault that the server or the site finds: (status, text) to a response in
+# the words of the dialect.
+Refuse = Callable[[int, str], Response]
+
+
+def plain_refusal(status: int, text: str) -> Response:
+    """A fault in plain text."""
+    return Response(status, f"{text}\n".encode())
+
+
+@frozen
+class Route:
+    """A resource with what the server must know before it has the whole request."""
+
+    resource: Resource
+    body_limit: int = BODY_LIMIT  # octets
+    refuse: Refuse = plain_refusal
+
+
+def _unknown_path(_: Request) -> Response:
+    return plain_refusal(404, "Not Found")
+
+
+class Site:
+    """The paths of one listener.
+
+    ``add("/a/b", ...)`` is that path alone, ``add("/a/", ...)`` it and everything below that
+    has no nearer route. A slash at the end of a request's path is ignored (E-D1).
+    """
+
+    def __init__(self) -> None:
+        self._exact: dict[str, Route] = {}
+        self._below: dict[str, Route] = {"/": Route(_unknown_path)}
+
+    def add(
+        self,
+        path: str,
+        resource: Resource,
+        *,
+        body_limit: int = BODY_LIMIT,
+        refuse: Refuse = plain_refusal,
+    ) -> None:
+        """Let ``resource`` answer ``path``, instead of what answered it before.
+
+        ``body_limit`` in octets, 8,192 or more.
+        """
+        table = self._below if path.endswith("/") else self._exact
+        table[path] = Route(resource, body_limit, refuse)
+
+    def find(self, path: str) -> Route:
+        """The route of ``path``; one that answers 404 where there is none."""
+        route = self._exact.get(path)
+        if route is not None:
+            return route
+        path = path.rstrip("/")
+        route = self._exact.get(path)
+        while route is None:
+            # From the nearest folder upwards; "/" is always there.
+            route = self._below.get(path + "/")
+            path = path.rpartition("/")[0]
+        return route
+
+    def answer(self, request: Request) -> Response | Deferred[Response]:
+        """The resource's answer. Never fails: a resource's failure is logged and answered 500."""
+        route = self.find(request.path)
+        try:
+            result = route.resource(request)
+            if type(result) is Response:
+                return result
+            if not isinstance(result, Deferred):
+                result = Deferred.fromCoroutine(result)
+        except Exception:  # noqa: BLE001  # whatever a resource raises is an answer 500
+            return _failed(Failure(), route, request)  # type: ignore[no-untyped-call]
+        return result.addErrback(_failed, route, request)
+
+
+def _failed(failure: Failure, route: Route, request: Request) -> Response:
+    number = secrets.token_hex(6)
+    log.failure(
+        "{method} {path} failed, request id {number}",
+        failure,
+        method=request.method,
+        path=request.path,
+        number=number,
+    )
+    return route.refuse(500, f"{HTTPStatus.INTERNAL_SERVER_ERROR.phrase}, request id {number}")

@@ -1,0 +1,168 @@
+"""The one shape of a message that every edge translates to and from."""
+
+from enum import IntEnum
+
+from attrs import define, field
+
+
+class Direction(IntEnum):
+    """Which way a message travels."""
+
+    MT = 0  # from an account to a handset
+    MO = 1  # from a handset to an account
+
+
+class MessageState(IntEnum):
+    """State of a message; the values are those of SMPP 5.0 (``spec/smpp.md`` §11)."""
+
+    SCHEDULED = 0
+    ENROUTE = 1
+    DELIVERED = 2
+    EXPIRED = 3
+    DELETED = 4
+    UNDELIVERABLE = 5
+    ACCEPTED = 6
+    UNKNOWN = 7
+    REJECTED = 8
+    SKIPPED = 9
+
+    @property
+    def stat(self) -> str:
+        """The word of a receipt's ``stat:`` field, seven characters at most."""
+        return _STAT[self]
+
+    @property
+    def final(self) -> bool:
+        """True if nothing follows this state (ACCEPTED and UNKNOWN may be followed)."""
+        return self in _FINAL
+
+
+_STAT = {
+    MessageState.SCHEDULED: "SCHEDLD",
+    MessageState.ENROUTE: "ENROUTE",
+    MessageState.DELIVERED: "DELIVRD",
+    MessageState.EXPIRED: "EXPIRED",
+    MessageState.DELETED: "DELETED",
+    MessageState.UNDELIVERABLE: "UNDELIV",
+    MessageState.ACCEPTED: "ACCEPTD",
+    MessageState.UNKNOWN: "UNKNOWN",
+    MessageState.REJECTED: "REJECTD",
+    MessageState.SKIPPED: "SKIPPED",
+}
+STATE_BY_STAT = {stat: state for state, stat in _STAT.items()}
+_FINAL = frozenset(
+    {
+        MessageState.DELIVERED,
+        MessageState.EXPIRED,
+        MessageState.DELETED,
+        MessageState.UNDELIVERABLE,
+        MessageState.REJECTED,
+        MessageState.SKIPPED,
+    }
+)
+
+UDHI = 0x40  # esm_class: short_message begins with a user data header (SMPP 3.4 §5.2.12)
+REPLY_PATH = 0x80
+
+
+@define
+class Address:
+    """A source or destination as it stands on the wire: text, TON and NPI (SMPP 3.4 §5.2.5, 5.2.6)."""
+
+    text: str = ""
+    ton: int = 0
+    npi: int = 0
+
+
+@define
+class Message:
+    """A short message on its journey.
+
+    An edge fills the first group; ``flow.accept`` the second; the journey the third. Either ``text`` is given
+    (accept codes and splits it) or ``parts`` (an edge that speaks octets gives them with ``data_coding`` and ``esm_class``).
+    Times are milliseconds since 1970 UTC, 0 where not set.
+    """
+
+    # What the submitter said.
+    source: str
+    destination: str
+    text: str | None = None
+    # One item for each part: the octets of short_message, with their UDH if esm_class has UDHI.
+    parts: list[bytes] = field(factory=list)
+    data_coding: int = 0
+    esm_class: int = 0
+    source_ton: int = 0
+    source_npi: int = 0
+    destination_ton: int = 0
+    destination_npi: int = 0
+    protocol_id: int = 0
+    priority: int = 0
+    service_type: str = ""
+    registered_delivery: int = 0
+    validity_ms: int = 0  # how long it may take, from acceptance; 0 = default
+    schedule_at: int = 0
+    flash: bool = False
+    client_reference: str | None = None
+    # TLVs that travel with the message: (tag, value octets).
+    tlvs: list[tuple[int, bytes]] = field(factory=list)
+    interface: str = ""  # "smpp", "rest", "cli" ...
+    account: str = ""
+    credential: str = ""
+    direction: int = 0
+
+    # What the gateway decided at acceptance.
+    id: int = 0
+    alias: int = 0  # the 32-bit id that a 3.3 session knows it by, 0 = none (ruling 8)
+    accepted_at: int = 0
+    expires_at: int = 0
+    route: str = ""
+    carriers: list[str] = field(factory=list)  # of the route, in order: failover
+    price: str = ""
+
+    # Where the journey stands.
+    state: int = 1  # a MessageState
+    done_at: int = 0
+    error: int = 0  # code of spec/link-smpp.md section 3, 0 = none
+    network_error: str = ""  # as the carrier gave it
+    # What carriers acknowledged: part number -> (carrier, its id, when, MessageState of the part).
+    acknowledged: dict[int, "Acknowledgement"] = field(factory=dict)
+
+    @property
+    def carrier(self) -> str:
+        """The carrier that has the message, or "" while none has acknowledged any of it."""
+        return next((a.carrier for a in self.acknowledged.values()), "")
+
+    @property
+    def carrier_at(self) -> int:
+        """When carriers had acknowledged every part (CDA), 0 before."""
+        if len(self.acknowledged) < len(self.parts):
+            return 0
+        return max((a.at for a in self.acknowledged.values()), default=0)
+
+
+@define
+class Acknowledgement:
+    """A carrier's acceptance of one part, and what became of it."""
+
+    carrier: str
+    carrier_id: str
+    at: int  # ms since 1970 UTC
+    state: int = 1  # a MessageState
+
+
+@define
+class Receipt:
+    """A delivery receipt: what a carrier says became of a part, or what the gateway says of a message.
+
+    ``id`` is the text that the receipt carries; times are milliseconds since 1970 UTC, 0 where missing.
+    """
+
+    id: str
+    state: int  # a MessageState
+    error: str = ""
+    submitted: int = 1
+    delivered: int = 0
+    submit_at: int = 0
+    done_at: int = 0
+    text: str = ""
+    intermediate: bool = False

@@ -1,0 +1,1 @@
+"""What operators see and steer: log, figures, health, and what the admin API asks."""

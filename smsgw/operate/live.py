@@ -1,0 +1,127 @@
+"""The operator's view of the running gateway."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from smsgw.identities import to_guid
+from smsgw.login import Login
+from smsgw.message import Message
+from smsgw.operate import views
+from smsgw.operate.operator import (
+    AccountView,
+    Applied,
+    CarrierView,
+    Check,
+    Health,
+    MessageView,
+    QueueView,
+    Sent,
+    Unavailable,
+)
+from smsgw.provisioning import ProvisioningError
+from smsgw.refusals import Refusal
+from smsgw.store.secrets import SecretsUnusable
+
+if TYPE_CHECKING:
+    from smsgw.service import Gateway
+
+
+class LiveOperator:
+    """An ``Operator`` on the parts of a ``Gateway``."""
+
+    def __init__(self, gateway: "Gateway", now: Callable[[], float] = time.time) -> None:
+        self._gateway = gateway
+        self._now = now
+
+    async def accounts(self) -> list[AccountView]:
+        """See Operator."""
+        waiting = await self._waiting()
+        sessions = self._gateway.esmes.sessions()
+        shown = [views.account_view(one) for one in self._gateway.tables.accounts.values()]
+        for one in shown:
+            one.sessions = sessions.get(one.name, 0)
+            one.waiting = waiting.get(f"account:{one.name}", 0)
+        return sorted(shown, key=lambda one: one.name)
+
+    async def carriers(self) -> list[CarrierView]:
+        """See Operator."""
+        waiting = await self._waiting()
+        shown = []
+        for form in self._gateway.tables.carriers.values():
+            view = views.carrier_view(form)
+            side = self._gateway.carriers.sides.get(form.name)
+            if side is not None:
+                links = side.links
+                up = [link for link in links if link.up]
+                shown_link = (up or links)[0]
+                view.links, view.links_up = len(links), len(up)
+                view.state = "up" if up else shown_link.state
+                down = [link for link in links if not link.up]
+                view.reason = down[0].reason if down else ""
+                # Links count the reactor's seconds; operators want the time of day.
+                ago = self._gateway.reactor.seconds() - shown_link.since
+                view.since = int((self._now() - ago) * 1000)
+                view.outstanding = side.outstanding
+            view.waiting = waiting.get(f"carrier:{form.name}", 0)
+            shown.append(view)
+        return sorted(shown, key=lambda one: one.name)
+
+    async def queues(self) -> list[QueueView]:
+        """See Operator."""
+        now_ms = int(self._now() * 1000)
+        return await self._gateway.journal.run(lambda c: views.read_queues(c, now_ms))
+
+    async def _waiting(self) -> dict[str, int]:
+        return {one.name: one.waiting for one in await self.queues()}
+
+    async def message(self, id_text: str) -> MessageView | None:
+        """See Operator."""
+        id = views.parse_id(id_text)
+        if id is None:
+            return None
+        return await self._gateway.journal.run(lambda c: views.read_message(c, id))
+
+    async def apply(self, text: str, file: str, prune: bool, dry_run: bool, who: str) -> Applied:
+        """See Operator."""
+        try:
+            lines, version = await self._gateway.apply(text, file, prune, dry_run, who)
+        except ProvisioningError as error:
+            return Applied(errors=error.lines, version=self._gateway.tables.version)
+        except SecretsUnusable as error:
+            raise Unavailable(str(error)) from None
+        return Applied(lines, version=version)
+
+    async def send(
+        self, account: str, source: str, destination: str, text: str, receipt: bool
+    ) -> Sent:
+        """See Operator."""
+        if account not in self._gateway.tables.accounts:
+            return Sent(error=f"there is no account {account}; see: smsgw accounts")
+        message = Message(
+            source=source,
+            destination=destination,
+            text=text,
+            registered_delivery=1 if receipt else 0,
+            interface="cli",
+        )
+        login = Login(account, "", kind="operator")
+        outcome = (await self._gateway.acceptance.accept(login, [message]))[0]
+        if isinstance(outcome, Refusal):
+            words = outcome.reason.answer.text
+            return Sent(error=f"{words}: {outcome.detail}" if outcome.detail else words)
+        return Sent(str(outcome.id), to_guid(outcome.id), len(outcome.parts))
+
+    async def health(self) -> Health:
+        """See Operator."""
+        gateway = self._gateway
+        journal = gateway.journal
+        checks = [
+            Check("store", not journal.failing, journal.failing),
+            Check(
+                "accepting",
+                not gateway.acceptance.draining,
+                "shutting down" if gateway.acceptance.draining else "",
+            ),
+        ]
+        return Health(checks)

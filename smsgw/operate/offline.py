@@ -1,0 +1,136 @@
+"""The operator's view of a gateway that is not running.
+
+It opens the store itself. For the command line; it blocks.
+"""
+
+import time
+from collections.abc import Callable
+from functools import cached_property
+
+from sqlalchemy import Connection, Engine
+
+from smsgw.config import Config
+from smsgw.operate import views
+from smsgw.operate.operator import (
+    AccountView,
+    Applied,
+    CarrierView,
+    Check,
+    Health,
+    MessageView,
+    QueueView,
+    Sent,
+    Unavailable,
+)
+from smsgw.provisioning import Provisioning, ProvisioningError
+from smsgw.store import provision
+from smsgw.store.database import StoreUnusable, close_store, open_store
+from smsgw.store.secrets import SecretsUnusable
+
+_NOT_RUNNING = "the gateway is not running; start it with: twistd -n smsgw"
+
+
+class OfflineOperator:
+    """An Operator on the store alone.
+
+    Its connection must be the only one: no gateway may be running.
+    """
+
+    def __init__(self, config: Config, now: Callable[[], float] = time.time) -> None:
+        """``now`` gives seconds since 1970."""
+        self._config = config
+        self._now = now
+
+    @cached_property
+    def _engine(self) -> Engine:
+        try:
+            return open_store(self._config.store.url)
+        except StoreUnusable as error:
+            raise Unavailable(str(error)) from None
+
+    def _connect(self, make: bool = False) -> Connection:
+        """A connection; a store that is not there yet is made only if ``make``."""
+        path = self._config.store.path
+        if not make and not path.exists():
+            raise Unavailable(
+                f"{path}: there is no store yet; start the gateway or apply a provisioning file, "
+                "or name the right configuration with -c"
+            )
+        return self._engine.connect()
+
+    def close(self) -> None:
+        """Let go of the store."""
+        close_store(self._engine)
+
+    async def accounts(self) -> list[AccountView]:
+        """See Operator."""
+        with self._connect() as connection:
+            found = _load(connection).accounts
+            waiting = self._waiting(connection)
+        shown = [views.account_view(one) for one in found.values()]
+        for one in shown:
+            one.waiting = waiting.get(f"account:{one.name}", 0)
+        return shown
+
+    async def carriers(self) -> list[CarrierView]:
+        """See Operator."""
+        with self._connect() as connection:
+            found = _load(connection).carriers
+            waiting = self._waiting(connection)
+        shown = [views.carrier_view(one) for one in found.values()]
+        for one in shown:
+            one.reason = "the gateway is not running"
+            one.waiting = waiting.get(f"carrier:{one.name}", 0)
+        return shown
+
+    def _waiting(self, connection: Connection) -> dict[str, int]:
+        queues = views.read_queues(connection, self._now_ms())
+        return {one.name: one.waiting for one in queues}
+
+    async def queues(self) -> list[QueueView]:
+        """See Operator."""
+        with self._connect() as connection:
+            return views.read_queues(connection, self._now_ms())
+
+    async def message(self, id_text: str) -> MessageView | None:
+        """See Operator."""
+        id = views.parse_id(id_text)
+        if id is None:
+            return None
+        with self._connect() as connection:
+            return views.read_message(connection, id)
+
+    async def apply(self, text: str, file: str, prune: bool, dry_run: bool, who: str) -> Applied:
+        """See Operator. The gateway finds the change when it starts."""
+        with self._connect(make=True) as connection, connection.begin():
+            old = _load(connection)
+            try:
+                changes = provision.prepare(old, text, file, prune)
+                new = old.version
+                if not dry_run:
+                    new = provision.apply(connection, changes, who, self._now_ms())
+            except ProvisioningError as error:
+                return Applied(errors=error.lines, version=old.version)
+            except SecretsUnusable as error:
+                raise Unavailable(str(error)) from None
+        return Applied([line for one in changes for line in one.lines], version=new)
+
+    async def send(
+        self, account: str, source: str, destination: str, text: str, receipt: bool
+    ) -> Sent:
+        """See Operator: it takes a running gateway."""
+        raise Unavailable(_NOT_RUNNING)
+
+    async def health(self) -> Health:
+        """See Operator."""
+        return Health([Check("gateway", False, _NOT_RUNNING)])
+
+    def _now_ms(self) -> int:
+        return int(self._now() * 1000)
+
+
+def _load(connection: Connection) -> Provisioning:
+    try:
+        return provision.load(connection)
+    except SecretsUnusable as error:
+        raise Unavailable(str(error)) from None

@@ -1,0 +1,165 @@
+"""The operator's view of a running gateway, over its admin API. For the command line; it blocks."""
+
+import re
+import socket
+from http.client import HTTPConnection, HTTPException
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from smsgw.operate.operator import (
+    AccountView,
+    Applied,
+    CarrierView,
+    Check,
+    Health,
+    MessageView,
+    QueueView,
+    Sent,
+    Unavailable,
+)
+
+T = TypeVar("T")
+TIMEOUT_S = 60.0
+
+
+class NotRunning(Exception):
+    """Nobody listens on the admin endpoint."""
+
+
+class _UnixConnection(HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(TIMEOUT_S)
+        try:
+            self.sock.connect(self._path)
+        except OSError:
+            self.sock.close()
+            raise
+
+
+def admin_endpoint(endpoints: list[str]) -> str | None:
+    """Of ``http.admin`` the endpoint for the command line.
+
+    The first unix socket, else the first TCP port.
+    """
+    for kind in ("unix", "tcp"):
+        for one in endpoints:
+            if one.startswith(f"{kind}:") and not one.startswith("tcp:0"):
+                return one
+    return None
+
+
+class RemoteOperator:
+    """An Operator at the other end of ``endpoint``, a ``unix:`` or ``tcp:`` one."""
+
+    def __init__(self, endpoint: str) -> None:
+        kind, where, *options = [
+            part.replace("\\:", ":") for part in re.split(r"(?<!\\):", endpoint)
+        ]
+        self.endpoint = endpoint
+        self._path = where if kind == "unix" else ""
+        interfaces = [one.removeprefix("interface=") for one in options if "interface=" in one]
+        host = interfaces[0] if interfaces else ""
+        if host in ("", "0.0.0.0", "::"):  # noqa: S104  # compared, not bound
+            host = "127.0.0.1"
+        # Host and port of a TCP endpoint.
+        self.address = (host, 0 if self._path else int(where))
+
+    async def accounts(self) -> list[AccountView]:
+        """See Operator."""
+        return self._read("/admin/accounts", list[AccountView])
+
+    async def carriers(self) -> list[CarrierView]:
+        """See Operator."""
+        return self._read("/admin/carriers", list[CarrierView])
+
+    async def queues(self) -> list[QueueView]:
+        """See Operator."""
+        return self._read("/admin/queues", list[QueueView])
+
+    async def message(self, id_text: str) -> MessageView | None:
+        """See Operator."""
+        status, body = self._ask("GET", f"/admin/messages/{quote(id_text, safe='')}")
+        return None if status == 404 else self._decoded(status, body, MessageView)
+
+    async def apply(self, text: str, file: str, prune: bool, dry_run: bool, who: str) -> Applied:
+        """See Operator."""
+        asked = {"text": text, "file": file, "prune": prune, "dry_run": dry_run, "who": who}
+        return self._decoded(*self._ask("POST", "/admin/apply", asked), Applied)
+
+    async def send(
+        self, account: str, source: str, destination: str, text: str, receipt: bool
+    ) -> Sent:
+        """See Operator."""
+        asked = {
+            "account": account,
+            "from": source,
+            "to": destination,
+            "text": text,
+            "receipt": receipt,
+        }
+        return self._decoded(*self._ask("POST", "/admin/messages", asked), Sent)
+
+    async def health(self) -> Health:
+        """See Operator."""
+        body = self._ask("GET", "/health")[1]
+        checks = msgspec.json.decode(body, type=dict[str, Any]).get("checks", [])
+        return Health(msgspec.convert(checks, list[Check]))
+
+    def ping(self) -> None:
+        """Raises NotRunning if nobody listens, Unavailable if nobody can be reached."""
+        connection = self._connection()
+        try:
+            connection.connect()
+        except (ConnectionRefusedError, FileNotFoundError):
+            raise NotRunning from None
+        except OSError as error:
+            raise self._unreachable(error) from None
+        finally:
+            connection.close()
+
+    def _connection(self) -> HTTPConnection:
+        if self._path:
+            return _UnixConnection(self._path)
+        return HTTPConnection(*self.address, timeout=TIMEOUT_S)
+
+    def _unreachable(self, error: Exception) -> Unavailable:
+        remedy = "see the gateway's log"
+        if isinstance(error, PermissionError):
+            remedy = "run this command as the gateway's user"
+        said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return Unavailable(f"{self.endpoint}: {' '.join(said.split())}; {remedy}")
+
+    def _read(self, path: str, shape: type[T]) -> T:
+        return self._decoded(*self._ask("GET", path), shape)
+
+    def _ask(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
+        connection = self._connection()
+        try:
+            if body is None:
+                connection.request(method, path)
+            else:
+                content = {"Content-Type": "application/json"}
+                connection.request(method, path, msgspec.json.encode(body), content)
+            response = connection.getresponse()
+            return response.status, response.read()
+        except (OSError, HTTPException) as error:
+            raise self._unreachable(error) from None
+        finally:
+            connection.close()
+
+    def _decoded(self, status: int, body: bytes, shape: type[T]) -> T:
+        """``body`` in ``shape``; 422 is an answer that tells why nothing was done."""
+        try:
+            if status < 300 or status == 422:
+                return msgspec.json.decode(body, type=shape)
+            said = msgspec.json.decode(body, type=dict[str, str]).get("error", "")
+        except (msgspec.DecodeError, msgspec.ValidationError):
+            said = ""
+        raise Unavailable(said or f"{self.endpoint}: HTTP status {status}; see the gateway's log")

@@ -1,0 +1,93 @@
+"""How accounts, carriers, queues and messages are shown, from what the store alone knows."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, case, func, select
+
+from smsgw.identities import from_guid, to_guid
+from smsgw.message import Direction, Message, MessageState
+from smsgw.operate.operator import AccountView, CarrierView, MessageView, QueueView
+from smsgw.provisioning import Account, Carrier
+from smsgw.store import records, schema
+
+
+def parse_id(text: str) -> int | None:
+    """The message id in ``text``.
+
+    Decimal, UUID form or 32 hex digits; None if it is none of them.
+    """
+    text = text.strip()
+    if text.isascii() and text.isdecimal() and len(text) <= 19:
+        number = int(text)
+        return number if 0 < number < 1 << 63 else None
+    found = from_guid(text)
+    return found[0] if found else None
+
+
+def account_view(account: Account) -> AccountView:
+    """``account`` as provisioned."""
+    return AccountView(
+        name=account.name,
+        suspended=account.suspended,
+        balance=account.balance,
+        rate=account.rate,
+        logins=[f"{one.kind} {one.username}" for one in account.credential],
+        numbers=[one.address for one in account.number],
+    )
+
+
+def carrier_view(carrier: Carrier) -> CarrierView:
+    """``carrier`` as provisioned, with no link up."""
+    simulated = carrier.kind == "simulator"
+    return CarrierView(
+        name=carrier.name,
+        kind=carrier.kind,
+        peer="" if simulated else f"{carrier.host}:{carrier.port}",
+        links=1 if simulated else carrier.binds,
+        window=carrier.window,
+    )
+
+
+def message_view(message: Message, queued: Sequence[str] = ()) -> MessageView:
+    """``message``, and the names of the queues that hold an entry of it. Its text is not shown."""
+    acknowledged = message.acknowledged
+    return MessageView(
+        id=str(message.id),
+        guid=to_guid(message.id),
+        direction=Direction(message.direction).name,
+        account=message.account,
+        source=message.source,
+        destination=message.destination,
+        parts=len(message.parts),
+        state=MessageState(message.state).stat,
+        final=MessageState(message.state).final,
+        error=message.error,
+        network_error=message.network_error,
+        route=message.route,
+        carrier=message.carrier,
+        carrier_ids=[acknowledged[number].carrier_id for number in sorted(acknowledged)],
+        accepted_at=message.accepted_at,
+        carrier_at=message.carrier_at,
+        done_at=message.done_at,
+        interface=message.interface,
+        client_reference=message.client_reference or "",
+        queued=list(queued),
+    )
+
+
+def read_queues(connection: Connection, now_ms: int) -> list[QueueView]:
+    """All queues that have entries, by name."""
+    c = schema.queue.c
+    due = func.sum(case((c.due <= now_ms, 1), else_=0))
+    query = select(c.queue, func.count(), due, func.min(c.due)).group_by(c.queue).order_by(c.queue)
+    return [QueueView(*row) for row in connection.execute(query)]
+
+
+def read_message(connection: Connection, id: int) -> MessageView | None:
+    """The message with this id, None if there is none."""
+    found = records.read(connection, [id])
+    if not found:
+        return None
+    c = schema.queue.c
+    queued = connection.execute(select(c.queue).where(c.message == id).distinct()).scalars()
+    return message_view(found[0], sorted(queued))

@@ -1,0 +1,137 @@
+"""Tells what a provisioning changes, as lines for people and as changes for the store."""
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+from attrs import define, field
+
+from smsgw.provisioning.forms import Account, Credential, Form, Provisioning
+from smsgw.toml import shown
+
+SECRET = ("password", "password_hash")
+# Routes go before the carriers that they name, and come after them.
+_ADDING = ("carrier", "account", "route")
+_REMOVING = ("route", "account", "carrier")
+
+
+@define
+class Change:
+    """One account, carrier or route made (``before`` None), changed, or deleted (``after`` None).
+
+    ``lines`` tell it to people, without secrets.
+    """
+
+    kind: str
+    name: str
+    before: Form | None
+    after: Form | None
+    lines: list[str] = field(factory=list)
+
+
+def diff(
+    old: Provisioning,
+    new: Provisioning,
+    prune: bool = False,
+    *,
+    verify: Callable[[str, str], bool],
+) -> list[Change]:
+    """The changes that turn ``old`` into ``new``, none if there is nothing to do.
+
+    What only ``old`` has is deleted with ``prune``, else kept. ``verify(password_hash, password)``
+    tells whether a password is the one already known: then its hash is kept, and it is no change.
+    """
+    changes: list[Change] = []
+    for kind in _ADDING:
+        before_all = old.of(kind)
+        for name, after in new.of(kind).items():
+            before = before_all.get(name)
+            if isinstance(after, Account) and isinstance(before, Account):
+                after = _with_known_hashes(before, after, verify)
+            if before is None:
+                changes.append(Change(kind, name, None, after, [f"+ {kind} {name}"]))
+            elif before != after:
+                changes.append(
+                    Change(kind, name, before, after, _changed(kind, name, before, after))
+                )
+    if prune:
+        for kind in _REMOVING:
+            for name, before in old.of(kind).items():
+                if name not in new.of(kind):
+                    changes.append(Change(kind, name, before, None, [f"- {kind} {name}"]))
+    return changes
+
+
+def _with_known_hashes(
+    before: Account, after: Account, verify: Callable[[str, str], bool]
+) -> Account:
+    known = {(one.kind, one.username): one.password_hash for one in before.credential}
+
+    def settled(login: Credential) -> Credential:
+        kept = known.get((login.kind, login.username))
+        if login.password and kept and verify(kept, login.password):
+            return attrs.evolve(login, password="", password_hash=kept)
+        return login
+
+    return attrs.evolve(after, credential=[settled(one) for one in after.credential])
+
+
+def _changed(kind: str, name: str, before: Form, after: Form) -> list[str]:
+    lines: list[str] = []
+    _compare(_plain(before), _plain(after), f"~ {kind} {name}:", "", lines)
+    return lines
+
+
+def _plain(form: Form) -> dict[str, Any]:
+    """``form`` as nested dictionaries.
+
+    Lists of credentials and numbers by what identifies their items.
+    """
+    plain = attrs.asdict(form)
+    for login in plain.get("credential", ()):
+        login["password"] = login.pop("password_hash") or login["password"]
+    if "credential" in plain:
+        plain["credential"] = {
+            f"{one['kind']} {one['username']}": one for one in plain["credential"]
+        }
+    if "number" in plain:
+        plain["number"] = {one["address"]: one for one in plain["number"]}
+    return plain
+
+
+def _compare(
+    before: dict[str, Any], after: dict[str, Any], head: str, within: str, lines: list[str]
+) -> None:
+    for key in [*before, *(key for key in after if key not in before)]:
+        was, now = before.get(key), after.get(key)
+        label = f"{within}{key}"
+        if was == now:
+            continue
+        if key in SECRET:
+            lines.append(f"{head} {label} (changed)")
+        elif isinstance(was, dict) and isinstance(now, dict):
+            _compare(was, now, head, f"{label} ", lines)
+        elif isinstance(was, list) and isinstance(now, list):
+            lines.append(f"{head} {label}: {_listed(was)} -> {_listed(now)}")
+        elif within and was is None:
+            lines.append(f"{head} + {label}{_value(now)}")
+        elif within and now is None:
+            lines.append(f"{head} - {label}")
+        else:
+            lines.append(f"{head} {label}: {_one(was)} -> {_one(now)}")
+
+
+def _value(value: Any) -> str:
+    return "" if isinstance(value, dict) else f": {_one(value)}"
+
+
+def _listed(values: list[Any]) -> str:
+    return "[" + ", ".join(_one(one) for one in values) + "]"
+
+
+def _one(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return shown(value)

@@ -1,0 +1,207 @@
+"""Reads a provisioning file.
+
+All faults are collected, each with file, line, key and what would be right.
+"""
+
+from typing import Any
+
+from attrs import define, field
+
+from smsgw.dialects import DIALECTS, UNSERVED, account_keys
+from smsgw.provisioning.forms import (
+    SIMULATOR_ONLY,
+    SMPP_ONLY,
+    SMPP_PASSWORD,
+    SMPP_SYSTEM_ID,
+    Account,
+    Carrier,
+    Provisioning,
+    Route,
+)
+from smsgw.toml import Path, Reader, Wrong, choices, forms, shown
+
+
+class ProvisioningError(Exception):
+    """A provisioning file that cannot be applied; ``lines`` has one line for each fault."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+@define
+class _File:
+    account: list[Account] = field(factory=list, metadata=forms(Account))
+    carrier: list[Carrier] = field(factory=list, metadata=forms(Carrier))
+    route: list[Route] = field(factory=list, metadata=forms(Route))
+
+
+def parse(text: str, file: str, known: Provisioning | None = None) -> Provisioning:
+    """What ``text`` provisions; ``file`` is the name that faults show.
+
+    ``known`` is what the store has and keeps (nothing when the rest is to be pruned): routes may
+    name its carriers, and its logins and numbers are taken. Raises ProvisioningError with all
+    faults.
+    """
+    reader = Reader(text, file)
+    reader.build(_File, reader.table)
+    _Checks(reader, known or Provisioning()).all()
+    if reader.lines:
+        raise ProvisioningError(reader.lines)
+    result = Provisioning()
+    read = reader.build(_File, reader.table) or _File()
+    result.accounts = {one.name: one for one in read.account}
+    result.carriers = {one.name: one for one in read.carrier}
+    result.routes = {one.name: one for one in read.route}
+    return result
+
+
+def _tables(parent: Any, key: str) -> list[tuple[int, dict[str, Any]]]:
+    """The tables of the array ``key``, numbered.
+
+    What has another shape is a fault found elsewhere.
+    """
+    value = parent.get(key)
+    if not isinstance(value, list):
+        return []
+    return [(n, one) for n, one in enumerate(value) if isinstance(one, dict)]
+
+
+class _Checks:
+    """What one value alone does not tell: duplicates, references, keys that exclude each other.
+
+    It looks at the raw tables, so that these faults are told together with those of single values.
+    """
+
+    def __init__(self, reader: Reader, known: Provisioning) -> None:
+        self._reader = reader
+        self._known = known
+        self._table = reader.table
+
+    def all(self) -> None:
+        for kind in ("account", "carrier", "route"):
+            self._names(kind)
+        self._logins_and_numbers()
+        for n, account in _tables(self._table, "account"):
+            self._settings(account, ("account", n, "settings"))
+        for n, carrier in _tables(self._table, "carrier"):
+            self._carrier(carrier, ("carrier", n))
+        for n, route in _tables(self._table, "route"):
+            self._route(route, ("route", n))
+
+    def _taken(self, seen: dict[Any, str], key: Any, path: Path, what: str) -> None:
+        if key in seen:
+            self._reader.fault(path, f"{what} is taken at {seen[key]}; it must be unique")
+        else:
+            seen[key] = self._reader.where(path)
+
+    def _names(self, kind: str) -> None:
+        seen: dict[Any, str] = {}
+        for n, table in _tables(self._table, kind):
+            name = table.get("name")
+            if isinstance(name, str):
+                self._taken(seen, name, (kind, n, "name"), shown(name))
+
+    def _logins_and_numbers(self) -> None:
+        here = [table.get("name") for _, table in _tables(self._table, "account")]
+        logins: dict[Any, str] = {}
+        numbers: dict[Any, str] = {}
+        for account in self._known.accounts.values():
+            if account.name not in here:
+                where = f'account "{account.name}" in the store'
+                logins.update({(one.kind, one.username): where for one in account.credential})
+                numbers.update({one.address: where for one in account.number})
+        for n, table in _tables(self._table, "account"):
+            for m, login in _tables(table, "credential"):
+                path: Path = ("account", n, "credential", m)
+                self._credential(login, path)
+                kind, username = login.get("kind"), login.get("username")
+                if isinstance(kind, str) and isinstance(username, str):
+                    what = f"{shown(username)} of kind {kind}"
+                    self._taken(logins, (kind, username), (*path, "username"), what)
+            for m, one in _tables(table, "number"):
+                address = one.get("address")
+                if isinstance(address, str):
+                    path = ("account", n, "number", m, "address")
+                    self._taken(numbers, address, path, shown(address))
+
+    def _credential(self, table: dict[str, Any], path: Path) -> None:
+        given = [key for key in ("password", "password_hash") if key in table]
+        if not given:
+            self._reader.fault(path, "password is missing; add password or password_hash")
+        if len(given) == 2:
+            self._reader.fault(
+                (*path, "password_hash"), "given beside password; only one of the two is right"
+            )
+        if table.get("kind") != "smpp":
+            return
+        username, password = table.get("username"), table.get("password")
+        if isinstance(username, str) and len(username) > SMPP_SYSTEM_ID:
+            self._reader.fault(
+                (*path, "username"),
+                f"has {len(username)} characters; an SMPP system_id has {SMPP_SYSTEM_ID} at most",
+            )
+        if isinstance(password, str) and len(password) > SMPP_PASSWORD:
+            self._reader.fault(
+                (*path, "password"),
+                f"has {len(password)} characters; an SMPP password has {SMPP_PASSWORD} at most",
+            )
+        if isinstance(password, str) and not password.isascii():
+            self._reader.fault(
+                (*path, "password"), "has characters beyond ASCII; an SMPP password is ASCII"
+            )
+
+    def _settings(self, account: dict[str, Any], path: Path) -> None:
+        settings = account.get("settings")
+        if not isinstance(settings, dict):
+            return
+        for dialect, table in settings.items():
+            here = (*path, dialect)
+            if dialect in UNSERVED:
+                self._reader.fault(
+                    here, f"not served by this release; leave it out, or set {choices([*DIALECTS])}"
+                )
+            elif dialect not in DIALECTS:
+                self._reader.unknown(here, list(DIALECTS))
+            elif not isinstance(table, dict):
+                self._reader.fault(here, f"{shown(table)} is not allowed; it must be a table")
+            else:
+                self._dialect(account_keys(dialect), table, here)
+
+    def _dialect(self, keys: dict[str, Any], table: dict[str, Any], path: Path) -> None:
+        for key, value in table.items():
+            if key not in keys:
+                self._reader.unknown((*path, key), list(keys))
+                continue
+            try:
+                keys[key]["check"](value)
+            except Wrong as wrong:
+                self._reader.fault((*path, key), str(wrong))
+
+    def _carrier(self, table: dict[str, Any], path: Path) -> None:
+        kind = table.get("kind", "smpp")
+        if kind == "smpp":
+            for key in ("host", "system_id", "password"):
+                if key not in table:
+                    self._reader.fault(path, f"{key} is missing; a carrier of kind smpp needs it")
+        foreign = {"smpp": SIMULATOR_ONLY, "simulator": SMPP_ONLY}.get(str(kind), ())
+        for key in foreign:
+            if key in table:
+                self._reader.fault(
+                    (*path, key), f"a carrier of kind {kind} has no such key; leave it out"
+                )
+
+    def _route(self, table: dict[str, Any], path: Path) -> None:
+        carriers = table.get("carriers")
+        if not isinstance(carriers, list):
+            return
+        here = [one.get("name") for _, one in _tables(self._table, "carrier")]
+        names = [one for one in here if isinstance(one, str)] + list(self._known.carriers)
+        for n, name in enumerate(carriers):
+            if isinstance(name, str) and name and name not in names:
+                known = (
+                    f"known are {', '.join(sorted(set(names)))}" if names else "there is none yet"
+                )
+                self._reader.fault(
+                    (*path, "carriers", n), f"no carrier {shown(name)}; add [[carrier]], {known}"
+                )

@@ -1,0 +1,107 @@
+"""Queues: what waits to be sent to a carrier or handed over to an account. One contract, two homes.
+
+A queue entry is put by the same transaction as the state it follows from (I3), with a due time and an attempt
+count, and lives until the transaction that settles it. ``embedded.py`` keeps entries in the store.
+"""
+
+from enum import IntEnum
+from typing import Protocol
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+
+from smsgw.message import Message
+from smsgw.store.journal import Changes
+
+
+class Kind(IntEnum):
+    """What is to be done with an entry's message."""
+
+    SEND = 0  # one part, to a carrier
+    MO = 1  # to its account
+    RECEIPT = 2  # that the message has reached a final state, to its account
+    PROGRESS = 3  # that the carrier has it (intermediate receipt), to its account
+
+
+@define(eq=False)
+class Entry:
+    """One thing to do. Times are milliseconds since 1970 UTC."""
+
+    id: int
+    queue: str
+    due: int
+    kind: int
+    message: Message
+    part: int = 0
+    attempts: int = 0
+    expires_at: int = 0
+    # True from the moment a consumer has it; on the way back it is False again.
+    taken: bool = False
+    # True once settled or expired: what still refers to it must let go.
+    gone: bool = False
+
+    def row(self) -> tuple[object, ...]:
+        """Values of the ``queue`` table's columns, in order."""
+        return (
+            self.id,
+            self.queue,
+            self.due,
+            self.kind,
+            self.message.id,
+            self.part,
+            self.attempts,
+            self.expires_at,
+        )
+
+
+class Consumer(Protocol):
+    """A link or session that takes entries of a queue."""
+
+    @property
+    def room(self) -> int:
+        """How many entries it can take now."""
+
+    def take(self, entries: list[Entry]) -> None:
+        """Entries to do, ``room`` at most. Each is settled or postponed some time later."""
+
+
+@define
+class Transaction:
+    """What one step of the journey changes: rows, and queue entries put, settled or postponed."""
+
+    changes: Changes = field(factory=Changes)
+    put: list[Entry] = field(factory=list)
+    settled: list[Entry] = field(factory=list)
+    postponed: list[Entry] = field(factory=list)
+
+    def settle(self, entry: Entry) -> None:
+        """The entry is done."""
+        self.settled.append(entry)
+
+    def postpone(self, entry: Entry, due: int) -> None:
+        """The entry is tried again, not before ``due`` (ms)."""
+        entry.due = due
+        entry.attempts += 1
+        self.postponed.append(entry)
+
+    def unwritten(self) -> None:
+        """Undoes what a failed ``Queues.commit`` added to the changes, so that it can be called again."""
+        self.changes.entries.clear()
+        self.changes.settled.clear()
+        self.changes.postponed.clear()
+
+
+class Queues(Protocol):
+    """The contract of both homes."""
+
+    def commit(self, transaction: Transaction) -> Deferred[None]:
+        """Makes the transaction durable, then lets its entries take effect. Fails if nothing was stored."""
+
+    def subscribe(self, queue: str, consumer: Consumer) -> None:
+        """From now on the consumer gets entries of the queue."""
+
+    def unsubscribe(self, queue: str, consumer: Consumer) -> None:
+        """The consumer gets no more entries; those it has are still to be settled or postponed."""
+
+    def pump(self, queue: str) -> None:
+        """A consumer of the queue has room again."""

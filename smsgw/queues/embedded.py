@@ -1,0 +1,291 @@
+"""Queues inside the store, dispatched in this process.
+
+Theory of operation. Every entry is a row of the ``queue`` table. Those that a consumer can take soon are also in
+memory: after the commit that put it, an entry that is due goes to its queue's ``ready`` line and from there straight
+to a consumer with room, without being read back. A queue keeps at most RESIDENT entries ready; what comes when
+that is full stays in the store only, and the queue is *behind*: it goes on by reading pages, oldest due first,
+until a page shows that the store has no more. So memory is bounded by RESIDENT and the consumers' windows for
+each queue, however many entries wait (I5), and the order is first in, first out either way.
+
+``held`` are all entries in memory, ready or taken; a page skips them. An entry that comes to be stored while a page is
+being read may be on neither side of it, so it marks the queue *missed*, which makes it behind again afterwards.
+
+Entries for later (retries, schedules) are in the store only. ``soonest`` is the time at which the first of them is
+due; then the queue is behind, and the page brings it.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any
+
+from attrs import define, field
+from sqlalchemy import Connection, and_, func, select
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from smsgw.message import Message
+from smsgw.queues import Consumer, Entry, Transaction
+from smsgw.store import records, schema
+from smsgw.store.journal import Journal
+from smsgw.store.records import Records
+
+_log = Logger()
+
+RESIDENT = 2_000  # entries of one queue ready in memory
+PAGE = 1_000
+LOW = 500  # with fewer ready, the next page is read
+_RETRY_PAGE_S = 1.0
+
+
+@define(eq=False)
+class _Queue:
+    name: str
+    ready: deque[Entry] = field(factory=deque)
+    held: dict[int, Entry] = field(factory=dict)
+    consumers: list[Consumer] = field(factory=list)
+    behind: bool = False
+    missed: bool = False
+    paging: bool = False
+    pumping: bool = False
+    again: bool = False
+    soonest: int = 0  # 0: nothing is known to wait for a later time
+
+
+class EmbeddedQueues:
+    """The contract of ``smsgw.queues`` on the store."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        known: Records,
+        clock: IReactorTime,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """``now`` gives seconds since 1970; ``clock`` runs the timer of entries for later."""
+        self._journal = journal
+        self._known = known
+        self._clock = clock
+        self._now = now
+        self._queues: dict[str, _Queue] = {}
+        self._later: list[tuple[int, str]] = []
+        self._timer: IDelayedCall | None = None
+        self._stopped = False
+
+    async def load(self) -> None:
+        """Learns what the store holds: every queue with entries is behind, or waits for its soonest."""
+        q = schema.queue.c
+
+        def read(connection: Connection) -> list[Any]:
+            return list(connection.execute(select(q.queue, func.min(q.due)).group_by(q.queue)))
+
+        for name, due in await self._journal.run(read):
+            self._await(self._queue(name), due)
+
+    def stop(self) -> None:
+        """No entry is given out any more."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def commit(self, transaction: Transaction) -> Deferred[None]:
+        """See ``Queues.commit``."""
+        changes = transaction.changes
+        changes.entries.extend([entry.row() for entry in transaction.put])
+        changes.settled.extend([entry.id for entry in transaction.settled])
+        changes.postponed.extend([(e.id, e.due, e.attempts) for e in transaction.postponed])
+        done = self._journal.commit(changes)
+        done.addCallback(self._committed, transaction)
+        return done
+
+    def subscribe(self, queue: str, consumer: Consumer) -> None:
+        """See ``Queues.subscribe``."""
+        q = self._queue(queue)
+        q.consumers.append(consumer)
+        self._pump(q)
+
+    def unsubscribe(self, queue: str, consumer: Consumer) -> None:
+        """See ``Queues.unsubscribe``."""
+        q = self._queue(queue)
+        if consumer in q.consumers:
+            q.consumers.remove(consumer)
+
+    def pump(self, queue: str) -> None:
+        """See ``Queues.pump``."""
+        self._pump(self._queue(queue))
+
+    def held(self, entry_id: int, queue: str) -> Entry | None:
+        """The entry in memory with this id, if there is one."""
+        return self._queue(queue).held.get(entry_id)
+
+    def resident(self) -> dict[str, tuple[int, int, bool]]:
+        """For operators, by queue: entries ready, entries taken by consumers, whether more are in the store."""
+        return {
+            q.name: (len(q.ready), len(q.held) - len(q.ready), q.behind)
+            for q in self._queues.values()
+        }
+
+    def _queue(self, name: str) -> _Queue:
+        q = self._queues.get(name)
+        if q is None:
+            q = self._queues[name] = _Queue(name)
+        return q
+
+    def _committed(self, _: None, transaction: Transaction) -> None:
+        touched: dict[str, _Queue] = {}
+        for entry in transaction.settled:
+            entry.gone = True
+            q = self._queue(entry.queue)
+            q.held.pop(entry.id, None)
+        now = int(self._now() * 1000)
+        for entry in transaction.postponed:
+            # Later it is read back as a new Entry; what is left of this one in a line is skipped.
+            entry.gone = True
+            q = self._queue(entry.queue)
+            q.held.pop(entry.id, None)
+            if entry.due > now:
+                self._await(q, entry.due)
+            else:
+                self._fall_behind(q)
+                touched[q.name] = q
+        for entry in transaction.put:
+            name = entry.queue
+            q = touched.get(name) or touched.setdefault(name, self._queue(name))
+            if entry.due > now:
+                self._await(q, entry.due)
+            elif q.behind or len(q.ready) >= RESIDENT:
+                self._fall_behind(q)
+            else:
+                q.held[entry.id] = entry
+                q.ready.append(entry)
+        for q in touched.values():
+            self._pump(q)
+
+    def _fall_behind(self, q: _Queue) -> None:
+        q.behind = True
+        if q.paging:
+            q.missed = True
+
+    def _await(self, q: _Queue, due: int) -> None:
+        if not q.soonest or due < q.soonest:
+            q.soonest = due
+            heappush(self._later, (due, q.name))
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._later and not self._stopped:
+            # A step of the wall clock must not make a retry late by hours: look at least once a minute.
+            delay = min(60.0, max(0.0, self._later[0][0] / 1000 - self._now()))
+            self._timer = self._clock.callLater(delay, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        now = int(self._now() * 1000)
+        while self._later and self._later[0][0] <= now:
+            due, name = heappop(self._later)
+            q = self._queue(name)
+            if q.soonest == due:
+                q.soonest = 0
+                self._fall_behind(q)
+                self._pump(q)
+        self._set_timer()
+
+    def _pump(self, q: _Queue) -> None:
+        # A consumer may settle and pump again while it takes: the loop below goes round once more instead.
+        if q.pumping:
+            q.again = True
+            return
+        q.pumping = True
+        try:
+            while self._hand_out(q) or q.again:
+                q.again = False
+        finally:
+            q.pumping = False
+        if q.behind and not q.paging and q.consumers and len(q.ready) < LOW:
+            if not self._stopped:
+                self._page(q)
+
+    def _hand_out(self, q: _Queue) -> bool:
+        """Gives ready entries to the consumers with the most room; False when there are none, or no room."""
+        ready = q.ready
+        if not ready or not q.consumers or self._stopped:
+            return False
+        rooms = [(c.room, c) for c in q.consumers]
+        room = sum(r for r, _ in rooms if r > 0)
+        if room <= 0:
+            return False
+        # Fewer entries than room: share them out in proportion, so that every link has work.
+        share = min(1.0, len(ready) / room)
+        given = False
+        for free, consumer in sorted(rooms, key=lambda r: -r[0]):
+            if free <= 0:
+                break
+            batch: list[Entry] = []
+            limit = max(1, round(free * share))
+            while ready and len(batch) < limit:
+                entry = ready.popleft()
+                if not entry.gone:
+                    entry.taken = True
+                    batch.append(entry)
+            if batch:
+                given = True
+                consumer.take(batch)
+        return given
+
+    def _page(self, q: _Queue) -> None:
+        q.paging = True
+        q.missed = False
+        now = int(self._now() * 1000)
+        limit = len(q.held) + PAGE
+        held = set(q.held)
+        done = self._journal.run(lambda connection: _read_page(connection, q.name, now, limit, held))
+        done.addCallbacks(self._paged, self._page_failed, callbackArgs=(q, limit), errbackArgs=(q,))
+
+    def _paged(
+        self, page: tuple[int, list[Any], list[Message], int], q: _Queue, limit: int
+    ) -> None:
+        rows, fresh, messages, soonest = page
+        q.paging = False
+        known = self._known.adopt(messages)
+        for r in fresh:
+            message = known.get(r.message)
+            if message is None or r.id in q.held:
+                continue
+            entry = Entry(
+                r.id, q.name, r.due, r.kind, message, r.part, r.attempts, r.expires_at
+            )
+            q.held[entry.id] = entry
+            q.ready.append(entry)
+        q.behind = q.missed or rows >= limit
+        if soonest:
+            self._await(q, soonest)
+        self._pump(q)
+
+    def _page_failed(self, failure: Any, q: _Queue) -> None:
+        _log.error("queue {queue}: not read: {why}", queue=q.name, why=failure.getErrorMessage())
+
+        def again() -> None:
+            q.paging = False
+            self._pump(q)
+
+        self._clock.callLater(_RETRY_PAGE_S, again)
+
+
+def _read_page(
+    connection: Connection, name: str, now: int, limit: int, held: set[int]
+) -> tuple[int, list[Any], list[Message], int]:
+    """How many rows there were, the rows not held with their messages, and when the next later one is due."""
+    q = schema.queue.c
+    mine = q.queue == name
+    due = select(schema.queue).where(and_(mine, q.due <= now)).order_by(q.due, q.id).limit(limit)
+    rows = list(connection.execute(due))
+    fresh = [r for r in rows if r.id not in held]
+    messages = records.read(connection, list({r.message for r in fresh}))
+    soonest = connection.execute(select(func.min(q.due)).where(and_(mine, q.due > now))).scalar()
+    return len(rows), fresh, messages, soonest or 0

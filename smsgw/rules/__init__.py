@@ -1,0 +1,1 @@
+"""Pure decisions from compiled tables in memory: routes, limits."""

@@ -1,0 +1,263 @@
+"""Makes the parts of the gateway, wires them together, and starts and stops them in the right order."""
+
+import time
+from typing import Any
+
+from attrs import evolve
+from sqlalchemy import Connection, Engine
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList, gatherResults
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+
+from smsgw.config import Config
+from smsgw.doors import Doors
+from smsgw.esmes import Esmes, Wordings
+from smsgw.flow.accept import Acceptance
+from smsgw.flow.handover import Handover
+from smsgw.flow.inbound import Inbound
+from smsgw.flow.receipts import Awaited, Receipts
+from smsgw.flow.send import Carriers, CarrierSide
+from smsgw.flow.settle import Settlement
+from smsgw.http import admin, rest
+from smsgw.http.server import HttpServerFactory
+from smsgw.http.site import Site
+from smsgw.identities import Identities
+from smsgw.operate.live import LiveOperator
+from smsgw.operate.metrics import Metrics
+from smsgw.provisioning import Carrier, Provisioning, ProvisioningError
+from smsgw.queues.embedded import EmbeddedQueues
+from smsgw.rules.tables import Tables
+from smsgw.smpp.client import CarrierLink, LinkSettings
+from smsgw.smpp.profile import PROFILES
+from smsgw.smpp.server import SmppServerFactory
+from smsgw.store import provision, records
+from smsgw.store.database import close_store
+from smsgw.store.journal import Journal
+from smsgw.store.records import Records
+from smsgw.testing.smsc import SimulatedCarrier
+from smsgw.testing.script import SmscScript
+
+_log = Logger()
+
+_DRAIN_S = 10.0  # how long answers under way are waited for at a stop
+_WINDOW = 10_000  # of a link; what may be outstanding is bounded by flow.send.Outlet
+
+
+class CannotStart(Exception):
+    """The gateway cannot start; the text is one line that says why and what to do."""
+
+
+class Gateway(Service):
+    """The whole gateway of one node."""
+
+    name = "smsgw"
+
+    def __init__(self, config: Config, engine: Engine, reactor: Any) -> None:
+        """``engine`` is an open store (``store.database.open_store``)."""
+        self.config = config
+        self.reactor = reactor
+        self._engine = engine
+        self.tables = Tables(Provisioning())
+        self.journal = Journal(engine, reactor)
+        self.known = Records()
+        self.identities = Identities(config.node.number)
+        self.queues = EmbeddedQueues(self.journal, self.known, reactor)
+        self.awaited = Awaited()
+        self.settlement = Settlement(
+            self.current,
+            self.queues,
+            self.journal,
+            self.known,
+            self.awaited,
+            self.identities,
+            reactor,
+        )
+        self.receipts = Receipts(
+            self.queues, self.journal, self.known, self.awaited, self.settlement
+        )
+        self.inbound = Inbound(self.current, self.queues, self.known, self.identities)
+        self.acceptance = Acceptance(self.current, self.queues, self.known, self.identities)
+        wordings = Wordings(config, self.current)
+        self.handover = Handover(self.queues, self.settlement, wordings, reactor)
+        self.doors = Doors(self.current, config.aerialink.open_if_empty)
+        self.esmes = Esmes(self.doors, self.acceptance, self.handover, wordings)
+        self.carriers = Carriers(self._make_carrier)
+        self.operator = LiveOperator(self)
+        self._simulators: dict[str, SimulatedCarrier] = {}
+        self._ports: list[IListeningPort] = []
+        self._smpp: list[SmppServerFactory] = []
+        self._http: list[HttpServerFactory] = []
+        self.ready: Deferred[None] = Deferred()  # fires when everything listens
+
+    def current(self) -> Tables:
+        """The tables in force."""
+        return self.tables
+
+    async def start(self) -> None:
+        """Starts everything; raises CannotStart."""
+        self.journal.start()
+        try:
+            await self.reload()
+        except Exception as error:
+            raise CannotStart(str(error)) from error
+        self.identities.allotted_at_least(await self.journal.run(records.highest_id))
+        await self.awaited.load(self.journal)
+        await self.queues.load()
+        self.settlement.start()
+        await self._listen()
+        self.carriers.provision(self.tables.carriers)
+
+    async def reload(self) -> None:
+        """Takes over what is provisioned now. Sessions and links that need not change stay."""
+        provisioning = await self.journal.run(provision.load)
+        # Compiling takes a moment with many routes, and the reactor is not to wait for it.
+        self.tables = await deferToThread(Tables, provisioning, provisioning.version)
+        if self._ports:
+            self.carriers.provision(self.tables.carriers)
+
+    async def apply(
+        self, text: str, file: str, prune: bool, dry_run: bool, who: str
+    ) -> tuple[list[str], int]:
+        """Provisions what the TOML ``text`` says; the lines that tell what changed, and the version now.
+
+        Raises ``ProvisioningError``, ``SecretsUnusable``.
+        """
+        while True:
+            old = await self.journal.run(provision.load)
+            # Passwords take 25 ms each to check or hash: on a thread, outside of the journal.
+            changes = await deferToThread(provision.prepare, old, text, file, prune)
+            lines = [line for change in changes for line in change.lines]
+            if dry_run or not changes:
+                return lines, old.version
+
+            def write(connection: Connection) -> int:
+                at = int(time.time() * 1000)
+                return provision.apply(connection, changes, who, at, old.version)
+
+            try:
+                version = await self.journal.run(write)
+            except provision.VersionMoved:
+                continue
+            await self.reload()
+            return lines, version
+
+    async def _listen(self) -> None:
+        config = self.config
+        for listener in config.smpp.listen:
+            profile = evolve(
+                PROFILES[listener.profile],
+                system_id=config.smpp.system_id.encode(),
+                **self._profile_settings(listener.profile),
+            )
+            factory = SmppServerFactory(self.esmes, profile, self.reactor)
+            await self._open(listener.endpoint, factory, "smpp.listen")
+            self._smpp.append(factory)
+        customers = Site()
+        rest.add(customers, rest.Rest(config, self.current, self.doors, self.acceptance, self))
+        operators = Site()
+        metrics = Metrics(self)
+        admin.add(operators, self.operator, metrics.registry)
+        for endpoints, site, key in (
+            (config.http.listen, customers, "http.listen"),
+            (config.http.admin, operators, "http.admin"),
+        ):
+            server = HttpServerFactory(site, self.reactor)
+            self._http.append(server)
+            for endpoint in endpoints:
+                await self._open(endpoint, server, key)
+
+    def _profile_settings(self, profile: str) -> dict[str, Any]:
+        if profile == "link":
+            link = self.config.link
+            return {"idle_s": float(link.idle_close_s), "enquire_after_s": link.enquire_after_s}
+        if profile == "standard":
+            return {"vendor_statuses": self.config.aerialink.smpp_vendor_status}
+        return {}
+
+    async def _open(self, endpoint: str, factory: Any, key: str) -> None:
+        try:
+            port = await serverFromString(self.reactor, endpoint).listen(factory)
+        except Exception as error:
+            why = getattr(error, "socketError", None) or error
+            raise CannotStart(
+                f"{key}: cannot listen on {endpoint}: {why}; stop what uses it, or change the endpoint"
+            ) from error
+        self._ports.append(port)
+        _log.info("{key}: listening on {endpoint}", key=key, endpoint=endpoint)
+
+    async def message(self, account: str | None, id: int) -> Any:
+        """The message with this id, None if there is none or it is not the account's (I6)."""
+        found = self.known.known.get(id)
+        if found is None:
+            read = await self.journal.run(lambda c: records.read(c, [id]))
+            found = self.known.adopt(read).get(id)
+        if found is None or (account is not None and found.account != account):
+            return None
+        return found
+
+    def _make_carrier(self, form: Carrier) -> Deferred[CarrierSide]:
+        return Deferred.fromCoroutine(self._carrier(form))
+
+    async def _carrier(self, form: Carrier) -> CarrierSide:
+        host, port = form.host, form.port
+        system_id, password = form.system_id, form.password
+        if form.kind == "simulator":
+            script = SmscScript(delay_s=form.delay_s, states=dict(form.states))
+            simulator = self._simulators[form.name] = SimulatedCarrier(script, self.reactor)
+            host, port = "127.0.0.1", await simulator.start()
+            system_id, password = "smsgw", ""
+        side = CarrierSide(
+            form,
+            self.queues,
+            self.settlement,
+            self.receipts,
+            self.inbound,
+            self.reactor,
+        )
+        settings = LinkSettings(
+            host=host,
+            port=port,
+            system_id=system_id,
+            password=password,
+            system_type=form.system_type,
+            bind=form.bind,
+            window=_WINDOW,
+            version=form.version,
+            response_s=form.response_timeout_s,
+            enquire_s=form.enquire_s,
+            tls=form.tls,
+        )
+        side.links = [
+            CarrierLink(settings, side, self.reactor, name=str(n + 1)) for n in range(form.binds)
+        ]
+        return side
+
+    def startService(self) -> None:
+        """Twisted: starts; a fault is told in one line and ends the process."""
+        super().startService()
+        Deferred.fromCoroutine(self.start()).chainDeferred(self.ready)
+
+    async def _stop(self) -> None:
+        self.acceptance.draining = True
+        closing = [port.stopListening() for port in self._ports]
+        await DeferredList([d for d in closing if d is not None], consumeErrors=True)
+        await gatherResults([factory.drain(_DRAIN_S) for factory in self._smpp])
+        await gatherResults([server.drain(_DRAIN_S) for server in self._http])
+        await self.carriers.stop()
+        for simulator in self._simulators.values():
+            await simulator.stop()
+        self.queues.stop()
+        self.settlement.stop()
+        await self.journal.stop()
+        close_store(self._engine)
+
+    def stopService(self) -> Deferred[None]:
+        """Twisted: drains. No new submits, answers under way are awaited (bounded), all unbind."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+
+__all__ = ["CannotStart", "Gateway", "ProvisioningError"]

@@ -1,0 +1,222 @@
+"""The gateway as an ESME: one link to a carrier's SMSC that keeps itself bound."""
+
+from collections.abc import Callable, Sequence
+from random import random as unseeded
+from typing import Any, Protocol, cast
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.ssl import optionsForClientTLS
+from twisted.logger import Logger
+
+from smsgw.smpp.constants import MAX_SEQUENCE, VERSION_33, VERSION_34, Status
+from smsgw.smpp.events import Answer, MisuseError
+from smsgw.smpp.line import Line, LinkSettings
+from smsgw.smpp.pdu import (
+    BindReceiver,
+    BindTransceiver,
+    BindTransmitter,
+    DeliverSm,
+    GenericNack,
+    Pdu,
+    SubmitSm,
+    SubmitSmResp,
+)
+from smsgw.smpp.versions import RESPONSES, answer_with
+
+__all__ = ["CarrierLink", "LinkSettings", "Upstream"]
+
+_EPOCH_BITS = MAX_SEQUENCE.bit_length() + 1  # of a sequence number; above them: which connection
+
+
+class Upstream(Protocol):
+    """Who uses a link: the carrier's side of the journey."""
+
+    def link_up(self, link: "CarrierLink") -> None:
+        """All binds of the link are bound: ``submit`` may be used."""
+        ...
+
+    def link_down(self, link: "CarrierLink", reason: str) -> None:
+        """The link is no longer up; told after the last of its ``answered``.
+
+        Of a pair, the bind that is left may still bring answers later.
+        """
+        ...
+
+    def answered(
+        self, link: "CarrierLink", answers: list[tuple[object, SubmitSmResp | GenericNack | None]]
+    ) -> None:
+        """Answers to submits; None = no answer: timed out, or the link was lost."""
+        ...
+
+    def received(self, link: "CarrierLink", pdus: list[DeliverSm]) -> None:
+        """MO messages and receipts; answer each later by ``link.respond``, with the pdu's
+        ``sequence``.
+
+        The sequence is the link's own (it tells connections apart), so an answer that comes after
+        its connection was lost is dropped and never mistaken for another's.
+        """
+        ...
+
+
+class CarrierLink:
+    """One link to a carrier: a transceiver, or a transmitter and a receiver that are up
+    together.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        settings: LinkSettings,
+        upstream: Upstream,
+        reactor: Any,
+        random: Callable[[], float] = unseeded,
+        name: str = "",
+        endpoint: IStreamClientEndpoint | None = None,
+    ) -> None:
+        """``reactor`` gives time and connections; ``random`` numbers from 0 to 1; ``endpoint`` is
+        what to connect to instead of the settings' host and port.
+        """
+        self.settings = settings
+        self.upstream = upstream
+        self.name = name
+        self.up = False
+        self.since: float = reactor.seconds()  # when ``state`` last changed, reactor seconds
+        self._clock = reactor
+        self._state = "stopped"
+        where = endpoint or _endpoint(settings, reactor)
+        if settings.bind == "transceiver":
+            self._lines = [Line(self, settings, BindTransceiver, where, reactor, random)]
+        else:
+            self._lines = [
+                Line(self, settings, BindTransmitter, where, reactor, random),
+                Line(self, settings, BindReceiver, where, reactor, random),
+            ]
+        self._out, self._in = self._lines[0], self._lines[-1]
+
+    @property
+    def state(self) -> str:
+        """Where the link stands: "stopped", "connecting", "binding", "up", "waiting", "stopping".
+
+        Of a pair, the line that is further from being up.
+        """
+        return min((line.state for line in self._lines), key=_ORDER.index)
+
+    @property
+    def reason(self) -> str:
+        """Why the link is not up, for operators; "" if it is."""
+        return next((line.reason for line in self._lines if line.state != "up"), "")
+
+    @property
+    def room(self) -> int:
+        """How many more submits the window takes now; 0 unless up."""
+        connection = self._out.connection
+        return connection.room if self.up and connection is not None else 0
+
+    @property
+    def version(self) -> int:
+        """0x33 or 0x34: the version in use (that of the settings while not up); at 0x33 no TLVs are
+        sent.
+        """
+        connection = self._out.connection
+        if connection is not None:
+            return connection.session.version
+        return VERSION_33 if self.settings.version == "3.3" else VERSION_34
+
+    def start(self) -> None:
+        """Begin connecting, and keep at it until stop()."""
+        for line in self._lines:
+            line.start()
+
+    def stop(self) -> "Deferred[None]":
+        """Unbind in order and stay down; fires when all is closed (bounded by grace times)."""
+        done = DeferredList([line.stop() for line in self._lines])
+        return cast("Deferred[None]", done.addCallback(lambda _: None))
+
+    def submit(self, items: Sequence[tuple[SubmitSm, object]]) -> None:
+        """Send submits, not more than ``room``; each context comes back by ``answered`` exactly
+        once.
+
+        Raises ``MisuseError`` beyond ``room``, ``ValueError`` for a PDU that cannot be encoded;
+        then nothing is sent.
+        """
+        connection = self._out.connection
+        if connection is None or not self.up:
+            raise MisuseError("submit on a link that is not up")
+        connection.request(items)
+
+    def respond(self, pdus: Sequence[Pdu]) -> None:
+        """Answer what was received; an answer whose connection was lost meanwhile is dropped."""
+        connection = self._in.connection
+        if connection is None:
+            return
+        epoch = self._in.bound_ever
+        live = []
+        for pdu in pdus:
+            if pdu.sequence >> _EPOCH_BITS == epoch:
+                pdu.sequence &= (1 << _EPOCH_BITS) - 1
+                live.append(pdu)
+        if live:
+            connection.respond(live)
+
+    # What the lines tell
+
+    def line_bound(self, line: Line) -> None:
+        """Up, if it was the last that was missing."""
+        if not self.up and all(each.connection is not None for each in self._lines):
+            self.up = True
+            self.log.info("link {name} is up", name=self.name)
+            self.upstream.link_up(self)
+
+    def line_changed(self, line: Line) -> None:
+        """Note when the link's state began."""
+        state = self.state
+        if state != self._state:
+            self._state = state
+            self.since = self._clock.seconds()
+
+    def line_lost(self, line: Line) -> None:
+        """Down, unless it was so already."""
+        if self.up:
+            self.up = False
+            self.log.info("link {name} is down: {reason}", name=self.name, reason=line.reason)
+            self.upstream.link_down(self, line.reason)
+
+    def line_requests(self, line: Line, pdus: list[Pdu]) -> None:
+        """Hot path: number the carrier's messages so that an answer finds its connection, and hand
+        them on.
+        """
+        epoch = line.bound_ever << _EPOCH_BITS
+        messages = []
+        others: list[Pdu] = []
+        for pdu in pdus:
+            if isinstance(pdu, DeliverSm):
+                pdu.sequence |= epoch
+                messages.append(pdu)
+            elif type(pdu) in RESPONSES:
+                others.append(answer_with(pdu, Status.ESME_RINVCMDID))
+        if others and line.connection is not None:
+            line.connection.respond(others)
+        if messages:
+            self.upstream.received(self, messages)
+
+    def line_responses(self, line: Line, answers: list[Answer]) -> None:
+        """Hot path."""
+        self.upstream.answered(
+            self, cast("list[tuple[object, SubmitSmResp | GenericNack | None]]", answers)
+        )
+
+
+# From the state furthest from up.
+_ORDER = ("stopped", "stopping", "waiting", "connecting", "binding", "up")
+
+
+def _endpoint(settings: LinkSettings, reactor: Any) -> IStreamClientEndpoint:
+    plain = HostnameEndpoint(
+        reactor, settings.host, settings.port, timeout=settings.connect_timeout_s
+    )
+    if not settings.tls:
+        return plain
+    return wrapClientTLS(optionsForClientTLS(settings.host), plain)

@@ -1,0 +1,375 @@
+"""A session on a Twisted transport: timers, one write for each batch, and bounds on what a slow end
+can cost.
+
+Theory of operation. Whatever the session has to say is collected while its owner is being told of
+what arrived, and is written once at the end. One delayed call stands at the session's next
+deadline; a deadline that moves further away is noticed when the call comes.
+
+Two things stop the reading. The owner's backlog: requests of the peer without an answer, above
+``intake_mark``. And the transport's: if the peer does not read what we write, it is not read
+either, so that it cannot make us write more; after ``stall_s`` it is cut off. While reading stands
+still the session's clock does too: answers that lie in the socket are not late, and a peer that
+cannot be heard is not silent.
+"""
+
+from collections.abc import Sequence
+from math import inf
+from typing import Any, Protocol
+
+from twisted.internet import protocol
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IPushProducer,
+    IReactorTime,
+    ISSLTransport,
+    ITCPTransport,
+)
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from smsgw.smpp.constants import VERSION_34
+from smsgw.smpp.events import (
+    Answer,
+    BindRefused,
+    BindRequested,
+    Bound,
+    Event,
+    Requests,
+    Responses,
+    Timers,
+)
+from smsgw.smpp.pdu import Bind, Pdu
+from smsgw.smpp.session import Session
+from smsgw.smpp.states import BOUND, Role
+
+INTAKE_MARK = 1000  # unanswered requests of the peer above which it is not read
+
+
+class Owner(Protocol):
+    """Who uses a connection."""
+
+    def bind_requested(self, connection: "SmppConnection", pdu: Bind) -> None:
+        """The peer wants to bind (SMSC): ``connection.accept`` or ``refuse``, now or later."""
+        ...
+
+    def bound(self, connection: "SmppConnection") -> None:
+        """Our bind was accepted (ESME)."""
+        ...
+
+    def bind_refused(self, connection: "SmppConnection", status: int) -> None:
+        """Our bind was refused (ESME); ``closed`` follows."""
+        ...
+
+    def requests_received(self, connection: "SmppConnection", pdus: list[Pdu]) -> None:
+        """Requests of one read: ``connection.respond``, now or later, in any order."""
+        ...
+
+    def responses_received(self, connection: "SmppConnection", answers: list[Answer]) -> None:
+        """Answers to what ``connection.request`` sent; None = timed out, or the connection was
+        lost.
+        """
+        ...
+
+    def closed(self, connection: "SmppConnection", reason: str) -> None:
+        """The connection is gone; told once, last."""
+        ...
+
+
+@implementer(IPushProducer)
+class SmppConnection(protocol.Protocol):
+    """One SMPP session on one connection."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        role: Role,
+        owner: Owner,
+        clock: IReactorTime,
+        timers: Timers,
+        *,
+        window_out: int = 1,
+        window_in: int = 0,
+        intake_mark: int = INTAKE_MARK,
+        stall_s: float = 30.0,
+    ) -> None:
+        self.owner = owner
+        self.peer = ""  # address text
+        self.intake_mark = intake_mark
+        self.stall_s = stall_s
+        self._clock = clock
+        self.session = Session(role, timers, clock.seconds(), window_out, window_in)
+        self._timer: IDelayedCall | None = None
+        self._timer_due = inf  # in the session's time
+        self._stall: IDelayedCall | None = None
+        self._corked = False
+        self._finishing = False
+        self._intake_full = False
+        self._output_full = False
+        self._paused_at = -1.0  # when reading stopped, -1 = it goes on
+        self._frozen = 0.0  # how long reading has stood still so far
+
+    # What the owner may do
+
+    @property
+    def room(self) -> int:
+        """Free places of the outgoing window; 0 when not bound or ending."""
+        return self.session.room
+
+    def bind(self, pdu: Bind) -> None:
+        """Ask to be bound (ESME)."""
+        self.session.bind(pdu, self._now())
+        self._flush()
+
+    def accept(
+        self,
+        response: Pdu,
+        *,
+        version: int = VERSION_34,
+        tlvs: bool = True,
+        window_out: int = 1,
+        window_in: int = 1,
+    ) -> None:
+        """Answer the peer's bind with ESME_ROK (SMSC)."""
+        self.session.accept(
+            response,
+            self._now(),
+            version=version,
+            tlvs=tlvs,
+            window_out=window_out,
+            window_in=window_in,
+        )
+        self._flush()
+
+    def refuse(self, response: Pdu, close: str = "") -> None:
+        """Answer the peer's bind with an error (SMSC), and close the connection if ``close`` gives
+        a reason.
+        """
+        self.session.refuse(response)
+        if close:
+            self.session.end(close)
+        self._flush()
+
+    def request(self, items: Sequence[tuple[Pdu, object]]) -> None:
+        """Send requests, not more than ``room``, with one write; each context comes back exactly
+        once.
+
+        Gives the PDUs their sequence numbers. Raises ``MisuseError`` or ``ValueError`` (a PDU
+        that cannot be encoded); then nothing is sent.
+        """
+        self.session.request(items, self._now())
+        self._flush()
+
+    def respond(self, pdus: Sequence[Pdu]) -> None:
+        """Send responses with one write; nothing happens after the end of the session.
+
+        Raises ``MisuseError`` or ``ValueError`` (a PDU that cannot be encoded); then nothing is
+        sent.
+        """
+        self.session.respond(pdus, self._now())
+        self._flush()
+
+    def unbind(self) -> None:
+        """End the session in order, within bounded time; ``Owner.closed`` tells when."""
+        self.session.unbind(self._now())
+        self._flush()
+
+    def abort(self, reason: str) -> None:
+        """Cut the connection off."""
+        self.session.end(reason)
+        self._finishing = True
+        self._stop_timer()
+        self._transport.abortConnection()
+
+    # What Twisted tells
+
+    def connectionMade(self) -> None:
+        """Begin."""
+        transport = self._transport
+        address = transport.getPeer()
+        self.peer = str(getattr(address, "host", None) or "unix")
+        if ITCPTransport.providedBy(transport):
+            # Nagle with the peer's delayed acknowledgement would cost 40 ms a batch (design §6).
+            transport.setTcpNoDelay(True)
+        transport.registerProducer(self, True)
+        self._schedule()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Hot path: one read in, at most one write out."""
+        self._corked = True
+        try:
+            self._tell(self.session.receive(data, self._now()))
+        finally:
+            self._corked = False
+        self._flush()
+
+    def connectionLost(self, reason: Failure = protocol.connectionDone) -> None:
+        """The end, whoever brought it about."""
+        self._stop_timer()
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+        self._finishing = True
+        if not self.session.ended:
+            self.session.end(_words(reason))
+        lost = self.session.close()
+        try:
+            if lost:
+                self.owner.responses_received(self, lost)
+        finally:
+            self.owner.closed(self, self.session.ended)
+
+    # What the transport asks of us as the producer of its output
+
+    def pauseProducing(self) -> None:
+        """The peer does not read fast enough."""
+        self._output_full = True
+        if self._stall is None:
+            self._stall = self._clock.callLater(self.stall_s, self._stalled)
+        self._regulate()
+
+    def resumeProducing(self) -> None:
+        """What was written has gone out."""
+        self._output_full = False
+        if self._stall is not None and not self._finishing:
+            self._stall.cancel()
+            self._stall = None
+        self._regulate()
+
+    def stopProducing(self) -> None:
+        """The transport is done; ``connectionLost`` says the rest."""
+
+    # The rest is the connection's own
+
+    @property
+    def _transport(self) -> Any:  # ITransport and what the kinds of it add
+        return self.transport
+
+    def _now(self) -> float:
+        """The session's time: that of the clock, without the times when reading stood still."""
+        now = self._clock.seconds() if self._paused_at < 0 else self._paused_at
+        return now - self._frozen
+
+    def _tell(self, events: list[Event]) -> None:
+        """Hand events to the owner. What goes wrong there is a bug, and costs this connection
+        only.
+        """
+        try:
+            for event in events:
+                if isinstance(event, Requests):
+                    self.owner.requests_received(self, event.pdus)
+                elif isinstance(event, Responses):
+                    self.owner.responses_received(self, event.answers)
+                elif isinstance(event, BindRequested):
+                    self.owner.bind_requested(self, event.pdu)
+                elif isinstance(event, Bound):
+                    self.owner.bound(self)
+                elif isinstance(event, BindRefused):
+                    self.owner.bind_refused(self, event.status)
+        except Exception:
+            self.log.failure("the owner of the session with {peer} failed", peer=self.peer)
+            self.session.end("internal error")
+
+    def _flush(self) -> None:
+        if self._corked or self._finishing:
+            return
+        session = self.session
+        octets = session.take()
+        if octets:
+            self._transport.write(octets)
+        if session.ended:
+            self._finish()
+            return
+        if self._intake_full or session.unanswered > self.intake_mark:
+            self._regulate()
+        if session.deadline() < self._timer_due:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        """Let one call stand at the session's next deadline."""
+        due = self.session.deadline()
+        if due == inf or self._paused_at >= 0 or self._finishing:
+            return
+        # Not less than a millisecond: the sum of two floats may fall just short of the deadline
+        # again.
+        delay = max(due - self._now(), 0.001)
+        self._timer_due = due
+        if self._timer is None:
+            self._timer = self._clock.callLater(delay, self._tick)
+        else:
+            self._timer.reset(delay)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._timer_due = inf
+        self._corked = True
+        try:
+            self._tell(self.session.tick(self._now()))
+        finally:
+            self._corked = False
+        self._flush()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._timer_due = inf
+
+    def _regulate(self) -> None:
+        """Read, or do not."""
+        if self._finishing:
+            return
+        session = self.session
+        mark = self.intake_mark // 2 if self._intake_full else self.intake_mark
+        # A session that is ending is read to its end: the peer's last answers are what it waits
+        # for.
+        self._intake_full = session.unanswered > mark and session.state in BOUND
+        pause = self._intake_full or self._output_full
+        if pause and self._paused_at < 0:
+            self._paused_at = self._clock.seconds()
+            self._stop_timer()
+            self._transport.pauseProducing()
+        elif not pause and self._paused_at >= 0:
+            self._frozen += self._clock.seconds() - self._paused_at
+            self._paused_at = -1.0
+            self._transport.resumeProducing()
+            self._schedule()
+
+    def _stalled(self) -> None:
+        self._stall = None
+        if not self._finishing:
+            self.session.end(f"the peer has not read for {self.stall_s:g} s")
+            self._finishing = True
+        self._transport.abortConnection()
+
+    def _finish(self) -> None:
+        """Close, once what is written has gone out; what has not within the grace time never
+        will.
+        """
+        self._finishing = True
+        self._stop_timer()
+        transport = self._transport
+        transport.unregisterProducer()
+        if self._stall is None:
+            grace = self.session.timers.unbind_grace_s
+            self._stall = self._clock.callLater(grace, self._stalled)
+        if self.session.orderly and _half_closes(transport):
+            # The peer reads the last answer and closes; closing first could destroy it on the way.
+            if self._paused_at >= 0:
+                transport.resumeProducing()
+            transport.loseWriteConnection()
+        else:
+            transport.loseConnection()
+
+
+def _half_closes(transport: object) -> bool:
+    return ITCPTransport.providedBy(transport) and not ISSLTransport.providedBy(transport)
+
+
+def _words(reason: Failure) -> str:
+    """Why a connection was lost, for people."""
+    if isinstance(reason.value, ConnectionDone):
+        return "closed by the peer"
+    return reason.getErrorMessage().rstrip(".") or "connection lost"

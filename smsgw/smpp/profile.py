@@ -1,0 +1,52 @@
+"""What distinguishes one SMPP listener's manners from another's: timers, version rules, words of
+refusal.
+"""
+
+from attrs import frozen
+
+from smsgw.refusals import Reason
+
+
+@frozen
+class Profile:
+    """Timers (seconds; 0 = off) and rules of the sessions of one listener.
+
+    Defaults are those of ``standard`` (``spec/aerialink.md`` 4.7; ``spec/smpp.md`` §7).
+    """
+
+    name: str = "standard"
+    system_id: bytes = b"smsgw"
+    session_init_s: float = 10.0  # connection to complete bind (spec/smpp.md §7)
+    enquire_after_s: float = 60.0  # silence of the peer before our own enquire_link (E-D25)
+    enquire_misses: int = 2  # unanswered enquire_links in a row that close the session (E-D25)
+    response_s: float = 30.0  # our request to its response
+    idle_s: float = 0.0  # time without activity of the client after which we unbind (L-D3)
+    unbind_grace_s: float = 5.0  # how long outstanding answers are waited for (spec/smpp.md §6)
+    stall_s: float = 30.0  # how long a peer may leave our octets unread before it is cut off
+    failed_binds: int = 3  # refused binds that close the connection (L-D14)
+    max_window: int = 100  # the largest window a credential can have (E-D24)
+    # A client below 3.4 gets the rules of 3.3 (E-D23); False: those of 3.4 without TLVs (L-D13).
+    strict_33: bool = True
+    # Operations not served are answered by generic_nack (L-D11); False: by their own response.
+    nack_unserved: bool = False
+    # Refusals have the statuses of E-D15 and E-D16; False: those of spec/link-smpp.md 4.4.
+    vendor_statuses: bool = True
+
+    def status(self, reason: Reason) -> int:
+        """The command_status that says ``reason`` to a client of this profile (ruling 4)."""
+        answer = reason.answer
+        return answer.smpp if self.vendor_statuses else answer.smpp_link
+
+
+STANDARD = Profile()
+WEBSMPP = Profile(name="websmpp", vendor_statuses=False)
+LINK = Profile(
+    name="link",
+    enquire_after_s=0.0,  # ruling 3
+    enquire_misses=1,  # L-D4
+    idle_s=300.0,  # L-R6
+    strict_33=False,
+    nack_unserved=True,
+    vendor_statuses=False,
+)
+PROFILES = {profile.name: profile for profile in (STANDARD, WEBSMPP, LINK)}

@@ -1,0 +1,357 @@
+"""The gateway as an SMSC: accepts ESMEs, binds them through a Gate, and hands their messages on in
+batches.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from twisted.internet import protocol
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from smsgw.login import Login
+from smsgw.refusals import Reason, Refusal
+from smsgw.smpp.connection import SmppConnection
+from smsgw.smpp.constants import VERSION_33, VERSION_34, Status, Tag
+from smsgw.smpp.events import Answer, Timers
+from smsgw.smpp.pdu import (
+    Bind,
+    BindReceiver,
+    BindTransceiver,
+    BindTransmitter,
+    DeliverSm,
+    GenericNack,
+    Pdu,
+    SubmitSm,
+)
+from smsgw.smpp.profile import Profile
+from smsgw.smpp.states import Role, State
+from smsgw.smpp.versions import answer_with
+
+
+class Gate(Protocol):
+    """What the journey decides for the listeners: who may come in, and where messages go."""
+
+    def allowed(self, peer: str) -> bool:
+        """True if ``peer`` (an address as text) is in some allow-list; else it is closed without an
+        octet.
+        """
+        ...
+
+    def login(self, system_id: str, password: str, peer: str) -> "Deferred[Login | Refusal]":
+        """Check a bind's credential."""
+        ...
+
+    def bind_allowed(self, login: Login) -> bool:
+        """True if the credential may have one more session; sessions count from ``bound`` to
+        ``unbound``.
+        """
+        ...
+
+    def bound(self, session: "EsmeSession") -> None:
+        """The bind was answered with ESME_ROK; from now on ``session.deliver`` may be used."""
+        ...
+
+    def unbound(self, session: "EsmeSession") -> None:
+        """A session of which ``bound`` was told has ended; all its deliveries have been answered
+        for.
+        """
+        ...
+
+    def submit(self, session: "EsmeSession", pdus: list[SubmitSm]) -> None:
+        """Messages of one read; ``session.answer`` takes the responses later, in any order, in
+        batches.
+        """
+        ...
+
+    def delivered(self, session: "EsmeSession", answers: list[tuple[object, int | None]]) -> None:
+        """The command_status of each delivery; None = no answer (timed out, or the session
+        ended).
+        """
+        ...
+
+
+# After these the connection is closed at once; after others the client may try again (L-D7, ruling
+# 7).
+_CLOSING = frozenset({Reason.TOO_MANY_BINDS, Reason.ADDRESS_NOT_ALLOWED, Reason.TOO_MANY_LOGINS})
+_BIND_TYPES: dict[type[Pdu], str] = {
+    BindTransmitter: "transmitter",
+    BindReceiver: "receiver",
+    BindTransceiver: "transceiver",
+}
+
+
+class EsmeSession:
+    """One connected ESME; the Gate sees it once it is bound."""
+
+    log = Logger()
+
+    def __init__(self, factory: "SmppServerFactory") -> None:
+        self._factory = factory
+        self._gate = factory.gate
+        self.profile = factory.profile
+        self.login = Login(account="", credential="")
+        self.system_id = ""  # as the client gave it
+        self.interface_version = 0  # as the client gave it
+        self.version = VERSION_34  # 0x33 or 0x34: the one in use
+        self.bind_type = ""  # "transmitter", "receiver", "transceiver"
+        self.transmits = False
+        self.receives = False
+        self.bound_at = 0.0  # reactor seconds
+        self.close_reason = ""  # "" while connected
+        self._is_bound = False
+        self._failed = 0  # binds refused so far
+        profile = factory.profile
+        self.connection = SmppConnection(
+            Role.SMSC,
+            self,
+            factory.clock,
+            Timers(
+                session_init_s=profile.session_init_s,
+                enquire_after_s=profile.enquire_after_s,
+                enquire_misses=profile.enquire_misses,
+                response_s=profile.response_s,
+                idle_s=profile.idle_s,
+                unbind_grace_s=profile.unbind_grace_s,
+            ),
+            stall_s=profile.stall_s,
+        )
+
+    def __repr__(self) -> str:
+        return f"<EsmeSession {self.system_id!r} {self.bind_type or 'not bound'} {self.peer}>"
+
+    @property
+    def peer(self) -> str:
+        """The client's address as text."""
+        return self.connection.peer
+
+    @property
+    def room(self) -> int:
+        """How many more deliveries the window takes now; 0 once the session is ending."""
+        return self.connection.room
+
+    def deliver(self, items: Sequence[tuple[DeliverSm, object]]) -> None:
+        """Send deliver_sm, not more than ``room``; ``Gate.delivered`` gives each context back
+        exactly once.
+
+        Raises ``MisuseError`` beyond ``room``, ``ValueError`` for a PDU that cannot be encoded.
+        """
+        self.connection.request(items)
+
+    def answer(self, pdus: Sequence[Pdu]) -> None:
+        """Send responses (their ``sequence`` is the request's); dropped silently if the session has
+        ended.
+
+        Raises ``MisuseError`` for a request already answered, ``ValueError`` for a PDU that
+        cannot be encoded.
+        """
+        self.connection.respond(pdus)
+
+    def unbind(self) -> None:
+        """End the session in order: outstanding answers, unbind, close; all within bounded time."""
+        self.connection.unbind()
+
+    def abort(self, reason: str) -> None:
+        """Cut the session off."""
+        self.connection.abort(reason)
+
+    # What the connection tells
+
+    def bind_requested(self, connection: SmppConnection, pdu: Bind) -> None:
+        """Ask the Gate, and answer when it has."""
+        self.system_id = _text(pdu.system_id)
+        self.interface_version = pdu.interface_version
+        old = pdu.interface_version < VERSION_34
+        self.version = VERSION_33 if old and self.profile.strict_33 else VERSION_34
+        if self._factory.draining:
+            self._refuse(pdu, Status.ESME_RSYSERR, "shutting down")
+        elif self.version < VERSION_34 and isinstance(pdu, BindTransceiver):
+            self._refuse(pdu, Status.ESME_RINVCMDID, nack=True)  # 3.3 has none (E-D23)
+        else:
+            answer = self._gate.login(self.system_id, _text(pdu.password), self.peer)
+            answer.addCallback(self._logged_in, pdu)
+            answer.addErrback(self._login_failed, pdu)
+
+    def bound(self, connection: SmppConnection) -> None:
+        """An SMSC does not bind."""
+
+    def bind_refused(self, connection: SmppConnection, status: int) -> None:
+        """An SMSC does not bind."""
+
+    def requests_received(self, connection: SmppConnection, pdus: list[Pdu]) -> None:
+        """Hot path: submits go to the Gate as one batch."""
+        submits = [pdu for pdu in pdus if isinstance(pdu, SubmitSm)]
+        if len(submits) < len(pdus):
+            self.answer([self._unserved(pdu) for pdu in pdus if not isinstance(pdu, SubmitSm)])
+        if self._factory.draining:
+            self.answer([pdu.response(Status.ESME_RSYSERR) for pdu in submits])
+        elif submits:
+            self._gate.submit(self, submits)
+
+    def responses_received(self, connection: SmppConnection, answers: list[Answer]) -> None:
+        """Hot path: tell the Gate what became of deliveries."""
+        self._gate.delivered(
+            self, [(context, None if pdu is None else pdu.status) for context, pdu in answers]
+        )
+
+    def closed(self, connection: SmppConnection, reason: str) -> None:
+        """The connection is gone."""
+        self.close_reason = reason
+        self.log.info("{session} closed: {reason}", session=self, reason=reason)
+        self._factory.left(self)
+        if self._is_bound:
+            self._gate.unbound(self)
+
+    # The rest is the session's own
+
+    def _unserved(self, pdu: Pdu) -> Pdu:
+        """The answer to an operation that is legal, but not served in this release."""
+        if self.profile.nack_unserved:
+            return GenericNack(sequence=pdu.sequence, status=Status.ESME_RINVCMDID)
+        return answer_with(pdu, Status.ESME_RINVCMDID)
+
+    def _waits(self) -> bool:
+        """True if the bind can still be answered: the client may have gone, or unbound."""
+        return self.connection.session.state is State.BINDING
+
+    def _login_failed(self, failure: Failure, pdu: Bind) -> None:
+        self.log.failure("login of {session} failed", failure=failure, session=self)
+        if self._waits():
+            self._refuse(pdu, Status.ESME_RSYSERR, "internal error")
+
+    def _logged_in(self, result: Login | Refusal, pdu: Bind) -> None:
+        if not self._waits():
+            return
+        if isinstance(result, Login) and not self._gate.bind_allowed(result):
+            result = Refusal(Reason.TOO_MANY_BINDS)
+        if isinstance(result, Refusal):
+            reason = result.reason
+            close = reason.name.lower().replace("_", " ") if reason in _CLOSING else ""
+            self._refuse(pdu, self.profile.status(reason), close)
+        elif self._factory.draining:
+            self._refuse(pdu, Status.ESME_RSYSERR, "shutting down")
+        else:
+            self._accept(result, pdu)
+
+    def _refuse(self, pdu: Bind, status: int, close: str = "", nack: bool = False) -> None:
+        self._failed += 1
+        self.log.info("bind of {session} refused: 0x{status:02x}", session=self, status=status)
+        if self._failed >= self.profile.failed_binds:
+            close = close or f"{self._failed} binds refused"
+        response = GenericNack(status=status) if nack else answer_with(pdu, status)
+        self.connection.refuse(response, close)
+
+    def _accept(self, login: Login, pdu: Bind) -> None:
+        self.login = login
+        self.bind_type = _BIND_TYPES[type(pdu)]
+        self.transmits = not isinstance(pdu, BindReceiver)
+        self.receives = not isinstance(pdu, BindTransmitter)
+        self.bound_at = self._factory.clock.seconds()
+        window = min(max(login.window, 1), self.profile.max_window)
+        tlvs = self.interface_version >= VERSION_34
+        response = pdu.response(system_id=self.profile.system_id)
+        if tlvs:
+            # Ruling 1: a client below 3.4 must not see it, one from 3.4 on needs it to use TLVs.
+            response = pdu.response(
+                system_id=self.profile.system_id,
+                tlvs=[(Tag.SC_INTERFACE_VERSION, bytes([VERSION_34]))],
+            )
+        self.connection.accept(
+            response, version=self.version, tlvs=tlvs, window_out=window, window_in=window
+        )
+        self._is_bound = True
+        self._factory.joined(self)
+        self.log.info("{session} bound", session=self)
+        self._gate.bound(self)
+
+
+class _Unwelcome(protocol.Protocol):
+    """A connection from an address that nobody may use: closed without an octet (L-D2, ruling
+    7).
+    """
+
+    def connectionMade(self) -> None:
+        """Close."""
+        assert self.transport is not None
+        self.transport.loseConnection()
+
+
+class SmppServerFactory(protocol.ServerFactory):
+    """Makes the sessions of one listener."""
+
+    noisy = False
+    log = Logger()
+
+    def __init__(self, gate: Gate, profile: Profile, clock: IReactorTime) -> None:
+        self.gate = gate
+        self.profile = profile
+        self.clock = clock
+        self.sessions: set[EsmeSession] = set()  # the bound ones
+        self.draining = False
+        self._connected: set[EsmeSession] = set()
+        self._drained: list[Deferred[None]] = []
+        self._limit: IDelayedCall | None = None
+
+    def buildProtocol(self, addr: IAddress | None) -> protocol.Protocol:
+        """A session for a connection from ``addr``, if anybody may come from there."""
+        peer = str(getattr(addr, "host", None) or "unix")
+        if self.draining or not self.gate.allowed(peer):
+            self.log.info("connection from {peer} not allowed", peer=peer)
+            return _Unwelcome()
+        session = EsmeSession(self)
+        session.connection.factory = self
+        self._connected.add(session)
+        return session.connection
+
+    def joined(self, session: EsmeSession) -> None:
+        """A session is bound."""
+        self.sessions.add(session)
+
+    def left(self, session: EsmeSession) -> None:
+        """A session is gone."""
+        self.sessions.discard(session)
+        self._connected.discard(session)
+        if self.draining and not self._connected:
+            self._all_left()
+
+    def drain(self, timeout_s: float = 10.0) -> "Deferred[None]":
+        """Take no more binds and no more messages (ESME_RSYSERR), and end all sessions in order.
+
+        Answers that are due still go out, within the profile's grace time. Fires when all
+        connections are closed, after ``timeout_s`` at the latest: then the rest is cut off.
+        """
+        done: Deferred[None] = Deferred()
+        self._drained.append(done)
+        if not self.draining:
+            self.draining = True
+            self._limit = self.clock.callLater(timeout_s, self._cut_off)
+            for session in list(self._connected):
+                session.unbind()
+        if not self._connected:
+            self._all_left()
+        return done
+
+    def _cut_off(self) -> None:
+        self._limit = None
+        for session in list(self._connected):
+            session.abort("shutting down")
+
+    def _all_left(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
+        waiting, self._drained = self._drained, []
+        for done in waiting:
+            done.callback(None)
+
+
+def _text(octets: bytes) -> str:
+    """Octets of a bind as text; what is not UTF-8 is read as Latin-1, so that every octet has a
+    meaning.
+    """
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        return octets.decode("latin-1")

@@ -1,0 +1,507 @@
+"""One SMPP session without socket and clock: octets and time go in, events and octets come out.
+
+Theory of operation. One class serves both roles. The owner calls ``receive`` with what a socket
+read, ``tick`` when ``deadline()`` has passed, and ``request``, ``respond``, ``bind``, ``accept``,
+``refuse``, ``unbind`` when it wants to say something. Every call gives the time as seconds of a
+clock that never goes back. After each call the owner writes what ``take()`` returns, all at once,
+and closes the connection once ``ended`` is not empty. ``receive`` and ``tick`` return a few events
+that carry lists; requests and answers of one read are one event each, as long as nothing else
+stands between them.
+
+What is legal is in the table of ``states.py``. The hot path does not walk it: ``_served``, the set
+of PDU classes that may be served now, is computed from the table at every move, and a PDU of such a
+class, or an answer to one of our requests, takes a few dict operations. Everything else goes
+through ``_other``, which reads the table.
+
+Two windows bound what is in flight (``windows.py``): our requests, each with its context and the
+time its answer is due, and the peer's, which wait for ``respond``; what comes beyond the latter is
+answered ESME_RTHROTTLED at once. enquire_link, unbind and binds are in neither.
+
+Every request handed out is answered by ``respond`` or dies with the session; every context given to
+``request`` comes back exactly once, by a ``Responses`` event or from ``close``.
+"""
+
+from collections.abc import Sequence
+from math import inf
+from typing import Any
+
+from smsgw.smpp.codec import encode, encode_all
+from smsgw.smpp.constants import (
+    MAX_SEQUENCE,
+    RESPONSE,
+    VERSION_34,
+    Status,
+    status_name,
+)
+from smsgw.smpp.events import (
+    Answer,
+    BindRefused,
+    BindRequested,
+    Bound,
+    Event,
+    MisuseError,
+    Requests,
+    Responses,
+    Timers,
+)
+from smsgw.smpp.faults import FramingFault, PduFault
+from smsgw.smpp.framing import Framer
+from smsgw.smpp.liveness import Liveness, Verdict
+from smsgw.smpp.pdu import (
+    CLASSES,
+    AlertNotification,
+    Bind,
+    BindResp,
+    EnquireLink,
+    EnquireLinkResp,
+    GenericNack,
+    Pdu,
+    Unbind,
+    UnbindResp,
+)
+from smsgw.smpp.states import BOUND, LEAVING, TABLE, Action, Input, Role, State, refusal
+from smsgw.smpp.versions import (
+    BIND_OK,
+    INPUTS,
+    OWN,
+    RESPONSES,
+    agreed,
+    answer_with,
+    for_33,
+    known,
+    without_tlvs,
+)
+from smsgw.smpp.windows import Incoming, Outgoing
+
+
+class Session:
+    """One end of one SMPP session."""
+
+    def __init__(
+        self, role: Role, timers: Timers, now: float, window_out: int = 1, window_in: int = 0
+    ) -> None:
+        """``window_in`` bounds the unanswered requests of the peer, 0 = unbounded (the owner must
+        then stop reading).
+        """
+        self.role = role
+        self.timers = timers
+        self.state = State.OPEN
+        self.version = VERSION_34  # whose rules hold
+        self.tlvs = True  # whether we send TLVs
+        self.ended = ""  # why the connection is to be closed, once what take() returns is written
+        self.orderly = False  # ended by unbind
+        # Counts for metrics.
+        self.faults = 0
+        self.strays = 0  # responses that answer nothing
+        self.throttled = 0
+        self._framer = Framer()
+        self._out: list[bytes] = []
+        self._sequence = 0
+        self._outgoing = Outgoing(window_out)
+        self._incoming = Incoming(window_in)
+        self._bind: Bind | None = None  # being answered, by either end
+        self._unbind = 0  # sequence of our unbind, 0 = not sent
+        self._peer_unbind = 0  # sequence of the peer's unbind, which is answered at the end
+        self._liveness = Liveness(timers, now)
+        timed = role is Role.SMSC and timers.session_init_s
+        self._bind_until = now + timers.session_init_s if timed else inf
+        self._until = self._bind_until  # when the present state must have ended
+        self._served: frozenset[type[Pdu]] = frozenset()
+
+    # What the owner may ask
+
+    @property
+    def room(self) -> int:
+        """How many more requests ``request`` takes now."""
+        if self.state in BOUND and (self.state, OWN[self.role]) in TABLE:
+            return max(self._outgoing.size - len(self._outgoing.entries), 0)
+        return 0
+
+    @property
+    def unanswered(self) -> int:
+        """Requests of the peer that wait for ``respond``."""
+        return self._incoming.count
+
+    @property
+    def outstanding(self) -> int:
+        """Our requests that wait for an answer."""
+        return len(self._outgoing.entries)
+
+    def take(self) -> bytes:
+        """The octets to write now; each is given once."""
+        out = self._out
+        if not out:
+            return b""
+        octets = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
+        return octets
+
+    def deadline(self) -> float:
+        """When ``tick`` is due; it may be called earlier without harm. Infinite if nothing is
+        awaited.
+        """
+        if self.state is State.CLOSED:
+            return inf
+        due = min(self._until, self._outgoing.due())
+        if self.state in BOUND:
+            due = min(due, self._liveness.due())
+        return due
+
+    # What the owner may do
+
+    def bind(self, pdu: Bind, now: float) -> None:
+        """Ask to be bound (ESME); ``Bound`` or ``BindRefused`` follows."""
+        if self.role is not Role.ESME or self.state is not State.OPEN:
+            raise MisuseError(f"bind in {self.state.value} as {self.role.value}")
+        pdu.sequence = self._next()
+        self._out.append(encode(pdu))
+        self._bind = pdu
+        self._move(Input.BIND)
+        self._until = now + self.timers.response_s
+
+    def accept(
+        self,
+        response: Pdu,
+        now: float,
+        *,
+        version: int = VERSION_34,
+        tlvs: bool = True,
+        window_out: int = 1,
+        window_in: int = 1,
+    ) -> None:
+        """Answer the peer's bind with ESME_ROK; from here on both windows and the version's rules
+        hold.
+        """
+        bind = self._answer_bind(response)
+        self.version = version
+        self.tlvs = self._framer.tlvs = tlvs
+        self._outgoing.size = window_out
+        self._incoming = Incoming(window_in)
+        self._liveness.restart(now)
+        self._until = inf
+        self._move(BIND_OK[type(bind)])
+
+    def refuse(self, response: Pdu) -> None:
+        """Answer the peer's bind with an error; it may try again until the session-init time is
+        over.
+        """
+        self._answer_bind(response)
+        self._move(Input.BIND_FAILED)
+        self._until = self._bind_until
+
+    def request(self, items: Sequence[tuple[Pdu, object]], now: float) -> None:
+        """Send requests, each with the context that its answer will be given back with.
+
+        Gives them their sequence numbers. Raises ``MisuseError`` beyond ``room``, ``ValueError``
+        for a PDU that cannot be encoded; then nothing of the batch is sent.
+        """
+        if len(items) > self.room:
+            raise MisuseError(f"{len(items)} requests, room for {self.room}")
+        deadline = now + self.timers.response_s
+        sequence = self._sequence
+        entries = {}
+        for pdu, context in items:
+            sequence = sequence + 1 if sequence < MAX_SEQUENCE else 1
+            pdu.sequence = sequence
+            entries[sequence] = (context, RESPONSES[pdu.__class__], deadline)
+        if not self.tlvs:
+            for pdu, _ in items:
+                without_tlvs(pdu)
+        self._out.append(encode_all([pdu for pdu, _ in items]))
+        self._sequence = sequence
+        self._outgoing.entries.update(entries)
+        self._liveness.active = now
+
+    def respond(self, pdus: Sequence[Pdu], now: float) -> None:
+        """Answer requests of the peer; nothing happens if the session has ended meanwhile.
+
+        Raises ``MisuseError`` if a sequence number waits for no answer, ``ValueError`` for a PDU
+        that cannot be encoded; then nothing of the batch is sent.
+        """
+        if self.state is State.CLOSED:
+            return
+        if not self.tlvs:
+            for pdu in pdus:
+                without_tlvs(pdu)
+        if self.version < VERSION_34:
+            for pdu in pdus:
+                pdu.status = for_33(pdu)
+        octets = encode_all(pdus)
+        self._incoming.settle(pdus)
+        self._out.append(octets)
+        self._liveness.active = now
+        if self.state not in BOUND:
+            self._wind_up(now)
+
+    def unbind(self, now: float) -> None:
+        """End the session in order: wait for what is outstanding, unbind, wait for the answer; each
+        at most the grace time. Does nothing if it is ending already; before a bind it ends at once.
+        """
+        step = TABLE.get((self.state, Input.LEAVE))
+        if step is None:
+            return
+        if step.action is Action.CLOSE:
+            self.end("closed before a bind")
+            return
+        self._move(Input.LEAVE)
+        self._until = now + self.timers.unbind_grace_s
+        self._wind_up(now)
+
+    def end(self, reason: str, orderly: bool = False) -> None:
+        """Take and give nothing more; the owner is to close the connection because of
+        ``reason``.
+        """
+        if self.state is State.CLOSED:
+            return
+        self.ended = reason
+        self.orderly = orderly
+        self.state = State.CLOSED
+        self._until = inf
+        self._served = frozenset()
+        self._incoming.clear()
+
+    def close(self) -> list[Answer]:
+        """The connection is gone: the contexts that will have no answer."""
+        self.end("connection lost")
+        return self._outgoing.give_up()
+
+    # What happens to it
+
+    def receive(self, data: bytes, now: float) -> list[Event]:
+        """Take what the peer sent."""
+        events: list[Event] = []
+        if self.state is State.CLOSED:
+            return events
+        items: list[Any] = self._framer.feed(data)
+        if not items:
+            return events
+        self._liveness.heard = now
+        requests: list[Pdu] = []
+        answers: list[Answer] = []
+        served = self._served
+        pending = self._outgoing.entries
+        incoming = self._incoming
+        owed = incoming.owed
+        room = incoming.size - incoming.count
+        for item in items:
+            cls = item.__class__
+            if cls in served and room > 0:
+                sequence = item.sequence
+                owed[sequence] = owed[sequence] + 1 if sequence in owed else 1
+                room -= 1
+                requests.append(item)
+                continue
+            found = pending.get(item.sequence)
+            if found is not None and (found[1] is cls or cls is GenericNack):
+                del pending[item.sequence]
+                answers.append((found[0], item))
+                continue
+            # The rare rest may move the state and adds events: what came before it goes first.
+            incoming.count = incoming.size - room
+            self._gather(events, requests, answers, now)
+            requests, answers = [], []
+            if isinstance(item, Pdu):
+                self._other(item, now, events)
+            else:
+                self._fault(item, events)
+            if self.ended:
+                return events
+            served = self._served
+            room = incoming.size - incoming.count
+        incoming.count = incoming.size - room
+        self._gather(events, requests, answers, now)
+        if self.state not in BOUND:
+            self._wind_up(now)
+        return events
+
+    def tick(self, now: float) -> list[Event]:
+        """Do what is due at ``now``."""
+        events: list[Event] = []
+        if self.state is State.CLOSED:
+            return events
+        late = self._outgoing.expire(now)
+        if late:
+            events.append(Responses(late))
+        if self.state in BOUND:
+            self._keep_alive(now)
+            return events
+        if now >= self._until:
+            self._overdue()
+        self._wind_up(now)
+        return events
+
+    # The rest is the session's own
+
+    def _next(self) -> int:
+        self._sequence = self._sequence + 1 if self._sequence < MAX_SEQUENCE else 1
+        return self._sequence
+
+    def _move(self, kind: Input) -> None:
+        """Take the table's step, and compute which classes the hot path hands on in the new
+        state.
+        """
+        self.state = TABLE[self.state, kind].state
+        self._served = frozenset(
+            cls
+            for cls, kind in INPUTS[self.role].items()
+            if kind in (Input.SUBMIT, Input.DELIVER)
+            and (self.state, kind) in TABLE
+            and cls is not AlertNotification  # it has no response, so it is in no window
+            and self._knows(cls)
+        )
+
+    def _knows(self, cls: type[Pdu]) -> bool:
+        """True if the operation exists in the session's version.
+
+        Carriers that forget sc_interface_version are taken for 3.3 but speak 3.4, so an ESME serves
+        both.
+        """
+        return self.role is Role.ESME or known(cls, self.version)
+
+    def _answer_bind(self, response: Pdu) -> Bind:
+        if self.role is not Role.SMSC or self.state is not State.BINDING or self._bind is None:
+            raise MisuseError(f"no bind waits for an answer in {self.state.value}")
+        bind = self._bind
+        response.sequence = bind.sequence
+        self._out.append(encode(response))
+        self._bind = None
+        return bind
+
+    def _gather(
+        self, events: list[Event], requests: list[Pdu], answers: list[Answer], now: float
+    ) -> None:
+        """Add to the events; a run of requests stays one event whatever small things stand between
+        them.
+        """
+        if requests:
+            self._liveness.active = now
+            if events and isinstance(events[-1], Requests):
+                events[-1].pdus += requests
+            else:
+                events.append(Requests(requests))
+        if answers:
+            self._liveness.active = now
+            events.append(Responses(answers))
+
+    def _other(self, pdu: Pdu, now: float, events: list[Event]) -> None:
+        """A PDU that the hot path does not know: by the table."""
+        if pdu.COMMAND & RESPONSE:
+            self._response(pdu, now, events)
+            return
+        self._liveness.active = now
+        cls = pdu.__class__
+        kind = INPUTS[self.role].get(cls)
+        step = TABLE.get((self.state, kind)) if kind else None
+        if not self._knows(cls) and self.state not in (State.OPEN, State.BINDING):
+            self._say(GenericNack(sequence=pdu.sequence, status=Status.ESME_RINVCMDID))
+        elif step is None:
+            self._say(answer_with(pdu, refusal(self.state, kind)))
+        elif kind is Input.ENQUIRE:
+            self._say(EnquireLinkResp(sequence=pdu.sequence))
+        elif kind is Input.UNBIND:
+            self._peer_unbind = pdu.sequence
+            self._bind = None
+            self._move(Input.UNBIND)
+            self._until = now + self.timers.unbind_grace_s
+        elif isinstance(pdu, Bind):
+            self._bind = pdu
+            self._move(Input.BIND)
+            self._until = inf
+            events.append(BindRequested(pdu))
+        elif cls is AlertNotification:
+            self._gather(events, [pdu], [], now)
+        else:
+            # Served, but not by the hot path: the window is full.
+            self.throttled += 1
+            self._say(answer_with(pdu, Status.ESME_RTHROTTLED))
+
+    def _response(self, pdu: Pdu, now: float, events: list[Event]) -> None:
+        """A response that answers none of the owner's requests: one of the session's own, or a
+        stray.
+        """
+        sequence = pdu.sequence
+        nack = isinstance(pdu, GenericNack)
+        bind = self._bind
+        if not sequence:
+            self.strays += 1
+        elif sequence == self._liveness.asked and (nack or isinstance(pdu, EnquireLinkResp)):
+            self._liveness.answered()  # a nack shows life too
+        elif sequence == self._unbind and (nack or isinstance(pdu, UnbindResp)):
+            # In UNBOUND the peer's own unbind is still to be answered.
+            if self.state is not State.UNBOUND:
+                self.end("unbound", orderly=True)
+        elif (
+            self.role is Role.ESME
+            and bind is not None
+            and sequence == bind.sequence
+            and (nack or isinstance(pdu, RESPONSES[type(bind)]))
+        ):
+            self._bind = None
+            self._bind_answered(bind, pdu, now, events)
+        else:
+            self.strays += 1
+
+    def _bind_answered(self, bind: Bind, pdu: Pdu, now: float, events: list[Event]) -> None:
+        if pdu.status or not isinstance(pdu, BindResp):
+            events.append(BindRefused(pdu.status))
+            self.end(f"bind refused: {status_name(pdu.status)}")
+            return
+        self.version = agreed(bind, pdu)
+        self.tlvs = self.version >= VERSION_34
+        self._liveness.restart(now)
+        self._until = inf
+        self._move(BIND_OK[type(bind)])
+        events.append(Bound(pdu))
+
+    def _fault(self, fault: PduFault | FramingFault, events: list[Event]) -> None:
+        self.faults += 1
+        answer = fault.response()
+        if answer is not None:
+            self._say(answer)
+        else:
+            # A spoilt response: what it said of the request will never be known.
+            found = self._outgoing.entries.get(fault.sequence)
+            if found is not None and CLASSES.get(fault.command_id) is found[1]:
+                del self._outgoing.entries[fault.sequence]
+                events.append(Responses([(found[0], None)]))
+        if isinstance(fault, FramingFault):
+            self.end(f"framing lost: {fault}")
+
+    def _say(self, pdu: Pdu) -> None:
+        if self.version < VERSION_34:
+            pdu.status = for_33(pdu)
+        self._out.append(encode(pdu))
+
+    def _wind_up(self, now: float) -> None:
+        """In a state that waits for what is outstanding: go on if nothing is, or the grace time is
+        over.
+        """
+        if (self._outgoing.entries or self._incoming.count) and now < self._until:
+            return
+        if self.state is State.UNBOUND:
+            self._out.append(encode(UnbindResp(sequence=self._peer_unbind)))
+            self.end("unbound by the peer", orderly=True)
+        elif self.state in LEAVING and not self._unbind:
+            self._unbind = self._next()
+            self._out.append(encode(Unbind(sequence=self._unbind)))
+            self._until = now + self.timers.unbind_grace_s
+
+    def _overdue(self) -> None:
+        """The present state has lasted as long as it may; the grace of ``_wind_up`` apart."""
+        if self.state is State.OPEN:
+            self.end(f"no bind within {self.timers.session_init_s:g} s")
+        elif self.state is State.BINDING:
+            self.end(f"no answer to the bind within {self.timers.response_s:g} s")
+        elif self.state in LEAVING and self._unbind:
+            self.end("no answer to unbind")
+
+    def _keep_alive(self, now: float) -> None:
+        verdict = self._liveness.look(now)
+        if verdict is Verdict.ASK:
+            sequence = self._next()
+            self._liveness.ask(sequence, now)
+            self._out.append(encode(EnquireLink(sequence=sequence)))
+        elif verdict is Verdict.IDLE:
+            self.unbind(now)
+        elif verdict is Verdict.DEAD:
+            self.end("enquire_link unanswered")

@@ -1,0 +1,289 @@
+"""Between PDUs and ``Message``: the one place where wire fields get the gateway's meaning and back."""
+
+from smsgw.identities import to_guid, to_hex
+from smsgw.message import UDHI, Message, MessageState, Receipt
+from smsgw.refusals import Reason, Refusal
+from smsgw.smpp import receipt, times
+from smsgw.smpp.constants import (
+    ESM_DELIVERY_ACK,
+    ESM_INTERMEDIATE,
+    ESM_RECEIPT,
+    ESM_REPLY_PATH,
+    ESM_TYPE,
+    ESM_USER_ACK,
+    MAX_SHORT_MESSAGE,
+    REGISTERED_INTERMEDIATE,
+    REGISTERED_MASK,
+    Tag,
+)
+from smsgw.smpp.pdu import DeliverSm, SubmitSm
+from smsgw.text import coding, parts
+
+_SUBMIT_TYPES = frozenset({0, ESM_DELIVERY_ACK, ESM_USER_ACK})
+_MAX_PRIORITY = 4  # of 5.0; 3.4 has 3
+_REGISTERED_RESERVED = 0xE0
+_FLASH_SUBUNIT = b"\x01"
+# TLVs that say something of the message and so travel with it. Others are the link's own or unknown.
+_TRAVELLING = frozenset(
+    int(tag)
+    for tag in (
+        Tag.USER_MESSAGE_REFERENCE,
+        Tag.SOURCE_PORT,
+        Tag.DESTINATION_PORT,
+        Tag.SOURCE_SUBADDRESS,
+        Tag.DEST_SUBADDRESS,
+        Tag.PRIVACY_INDICATOR,
+        Tag.LANGUAGE_INDICATOR,
+        Tag.CALLBACK_NUM,
+        Tag.CALLBACK_NUM_PRES_IND,
+        Tag.CALLBACK_NUM_ATAG,
+        Tag.PAYLOAD_TYPE,
+        Tag.USER_RESPONSE_CODE,
+        Tag.DISPLAY_TIME,
+        Tag.SMS_SIGNAL,
+        Tag.MS_VALIDITY,
+        Tag.MS_MSG_WAIT_FACILITIES,
+        Tag.NUMBER_OF_MESSAGES,
+        Tag.ALERT_ON_MESSAGE_DELIVERY,
+        Tag.ITS_REPLY_TYPE,
+        Tag.ITS_SESSION_INFO,
+        Tag.USSD_SERVICE_OP,
+    )
+)
+
+
+def message_of(pdu: SubmitSm, now_ms: int) -> Message | Refusal:
+    """The message of a submit_sm, its octets as one part; or what is wrong with its fields.
+
+    ``now_ms`` (since 1970) is what relative times count from.
+    """
+    esm_class = pdu.esm_class
+    data_coding = pdu.data_coding
+    if esm_class & ESM_TYPE not in _SUBMIT_TYPES:
+        return Refusal(Reason.BAD_ESM_CLASS, f"esm_class 0x{esm_class:02x}")
+    if pdu.priority_flag > _MAX_PRIORITY:
+        return Refusal(Reason.BAD_PRIORITY, f"priority_flag {pdu.priority_flag}")
+    if pdu.registered_delivery & _REGISTERED_RESERVED:
+        return Refusal(
+            Reason.BAD_REGISTERED_DELIVERY, f"registered_delivery {pdu.registered_delivery}"
+        )
+    if pdu.replace_if_present_flag:
+        one = pdu.replace_if_present_flag == 1
+        return Refusal(Reason.REPLACE_NOT_SUPPORTED if one else Reason.BAD_REPLACE_FLAG)
+    if pdu.sm_default_msg_id:
+        return Refusal(Reason.UNKNOWN_DEFAULT_MESSAGE, f"sm_default_msg_id {pdu.sm_default_msg_id}")
+    if not coding.known(data_coding):
+        return Refusal(Reason.BAD_CODING, f"data_coding 0x{data_coding:02x}")
+
+    octets = pdu.short_message
+    kept: list[tuple[int, bytes]] = []
+    if pdu.tlvs:
+        read = _read_tlvs(pdu, kept)
+        if isinstance(read, Refusal):
+            return read
+        octets, data_coding, concatenated = read
+        if concatenated:
+            esm_class |= UDHI
+    if esm_class & UDHI:
+        try:
+            parts.udh(octets)
+        except ValueError as error:
+            return Refusal(Reason.BAD_UDH, str(error))
+    schedule_at = validity_ms = 0
+    if pdu.schedule_delivery_time:
+        try:
+            schedule_at = times.parse_time(pdu.schedule_delivery_time, now_ms)
+        except ValueError as error:
+            return Refusal(Reason.BAD_SCHEDULE, str(error))
+    if pdu.validity_period:
+        try:
+            until = times.parse_time(pdu.validity_period, now_ms)
+        except ValueError as error:
+            return Refusal(Reason.BAD_VALIDITY, str(error))
+        validity_ms = until - max(now_ms, schedule_at)
+        if until and validity_ms <= 0:
+            return Refusal(Reason.BAD_VALIDITY, "in the past")
+    return Message(
+        source=pdu.source_addr.decode("latin-1"),
+        destination=pdu.destination_addr.decode("latin-1"),
+        parts=[octets],
+        data_coding=data_coding,
+        esm_class=esm_class & (UDHI | ESM_REPLY_PATH | ESM_TYPE),
+        source_ton=pdu.source_addr_ton,
+        source_npi=pdu.source_addr_npi,
+        destination_ton=pdu.dest_addr_ton,
+        destination_npi=pdu.dest_addr_npi,
+        protocol_id=pdu.protocol_id,
+        priority=pdu.priority_flag,
+        service_type=pdu.service_type.decode("latin-1"),
+        registered_delivery=pdu.registered_delivery,
+        validity_ms=validity_ms,
+        schedule_at=schedule_at,
+        tlvs=kept,
+        interface="smpp",
+    )
+
+
+def _read_tlvs(
+    pdu: SubmitSm, kept: list[tuple[int, bytes]]
+) -> tuple[bytes, int, bool] | Refusal:
+    """Octets of the message, its data_coding, and whether SAR TLVs became a UDH; fills ``kept``."""
+    octets = pdu.short_message
+    data_coding = pdu.data_coding
+    sar: dict[int, int] = {}
+    for tag, value in pdu.tlvs:
+        if tag == Tag.MESSAGE_PAYLOAD:
+            if pdu.short_message:
+                return Refusal(Reason.TEXT_TWICE, "short_message and message_payload")
+            octets = value
+        elif tag in (Tag.SAR_MSG_REF_NUM, Tag.SAR_TOTAL_SEGMENTS, Tag.SAR_SEGMENT_SEQNUM):
+            sar[tag] = int.from_bytes(value)
+        elif tag == Tag.DEST_ADDR_SUBUNIT:
+            if value == _FLASH_SUBUNIT:
+                data_coding = coding.flash(data_coding)
+        elif tag in _TRAVELLING:
+            kept.append((tag, value))
+    total = sar.get(Tag.SAR_TOTAL_SEGMENTS, 0)
+    number = sar.get(Tag.SAR_SEGMENT_SEQNUM, 0)
+    # Numbers that make no sense are ignored, as in a UDH (spec/smpp.md §12).
+    if total > 1 and 1 <= number <= total and not pdu.esm_class & UDHI:
+        reference = sar.get(Tag.SAR_MSG_REF_NUM, 0)
+        header = b"\x06\x08\x04" + reference.to_bytes(2) + bytes((total, number))
+        return header + octets, data_coding, True
+    return octets, data_coding, False
+
+
+def submit_of(message: Message, part: int, now_ms: int, default_validity_ms: int) -> SubmitSm:
+    """The submit_sm that sends one part to a carrier; a validity other than the default is passed on."""
+    start = message.schedule_at or message.accepted_at
+    validity = b""
+    if message.expires_at - start != default_validity_ms:
+        validity = times.format_relative(max(1000, message.expires_at - now_ms))
+    return SubmitSm(
+        service_type=message.service_type.encode("latin-1"),
+        source_addr_ton=message.source_ton,
+        source_addr_npi=message.source_npi,
+        source_addr=message.source.encode("latin-1", "replace"),
+        dest_addr_ton=message.destination_ton,
+        dest_addr_npi=message.destination_npi,
+        destination_addr=message.destination.encode("latin-1", "replace"),
+        esm_class=message.esm_class,
+        protocol_id=message.protocol_id,
+        priority_flag=message.priority,
+        validity_period=validity,
+        registered_delivery=1 if message.registered_delivery & REGISTERED_MASK else 0,
+        data_coding=message.data_coding,
+        short_message=message.parts[part],
+        tlvs=message.tlvs,
+    )
+
+
+def mo_of(pdu: DeliverSm) -> Message:
+    """The message of a deliver_sm that is no receipt; not yet anybody's."""
+    payload = next((v for tag, v in pdu.tlvs if tag == Tag.MESSAGE_PAYLOAD), b"")
+    return Message(
+        source=pdu.source_addr.decode("latin-1"),
+        destination=pdu.destination_addr.decode("latin-1"),
+        parts=[pdu.short_message or payload],
+        data_coding=pdu.data_coding,
+        esm_class=pdu.esm_class & (UDHI | ESM_REPLY_PATH | ESM_TYPE),
+        source_ton=pdu.source_addr_ton,
+        source_npi=pdu.source_addr_npi,
+        destination_ton=pdu.dest_addr_ton,
+        destination_npi=pdu.dest_addr_npi,
+        protocol_id=pdu.protocol_id,
+        priority=pdu.priority_flag,
+        service_type=pdu.service_type.decode("latin-1"),
+        tlvs=[(tag, value) for tag, value in pdu.tlvs if tag in _TRAVELLING],
+        interface="smpp",
+        direction=1,
+    )
+
+
+def deliver_of(message: Message) -> DeliverSm:
+    """The deliver_sm that hands an MO over to an ESME."""
+    octets = message.parts[0]
+    long = len(octets) > MAX_SHORT_MESSAGE
+    payload = [(int(Tag.MESSAGE_PAYLOAD), octets)] if long else []
+    return DeliverSm(
+        service_type=message.service_type.encode("latin-1"),
+        source_addr_ton=message.source_ton,
+        source_addr_npi=message.source_npi,
+        source_addr=message.source.encode("latin-1", "replace"),
+        dest_addr_ton=message.destination_ton,
+        dest_addr_npi=message.destination_npi,
+        destination_addr=message.destination.encode("latin-1", "replace"),
+        esm_class=message.esm_class,
+        protocol_id=message.protocol_id,
+        priority_flag=message.priority,
+        data_coding=message.data_coding,
+        short_message=b"" if long else octets,
+        tlvs=payload + message.tlvs,
+    )
+
+
+def id_text(message: Message, id_format: str) -> str:
+    """A message's id as submit_sm_resp gives it: ``hex`` (E-D28), ``uuid``, ``decimal`` (L-D24).
+
+    A message of a 3.3 session has eight hex digits (``spec/smpp.md`` §4).
+    """
+    if message.alias:
+        return f"{message.alias:08X}"
+    if id_format == "decimal":
+        return str(message.id)
+    return to_guid(message.id) if id_format == "uuid" else to_hex(message.id)
+
+
+def receipt_of(
+    message: Message, state: int, done_at: int, id_format: str, seconds: bool, intermediate: bool
+) -> DeliverSm:
+    """The deliver_sm that tells an ESME what became of its message (``spec/smpp.md`` §11, L-D28)."""
+    # Ruling 8: to 3.3 clients the same number, in ten decimal digits.
+    name = f"{message.alias:010d}" if message.alias else id_text(message, id_format)
+    delivered = state == MessageState.DELIVERED
+    text = receipt.format_text(
+        Receipt(
+            id=name,
+            state=state,
+            error=f"{message.error:03d}",
+            submitted=1,
+            delivered=1 if delivered else 0,
+            submit_at=message.accepted_at,
+            done_at=done_at,
+        ),
+        seconds,
+    )
+    tlvs = [
+        (int(Tag.RECEIPTED_MESSAGE_ID), name.encode() + b"\0"),
+        (int(Tag.MESSAGE_STATE), bytes((state,))),
+    ]
+    if message.error:
+        # 8: specific to the message centre, with our code (L-D28).
+        tlvs.append((int(Tag.NETWORK_ERROR_CODE), b"\x08" + message.error.to_bytes(2)))
+    # The client's own reference comes back in receipts (SMPP 3.4 §5.3.2.17).
+    tlvs += [(tag, value) for tag, value in message.tlvs if tag == Tag.USER_MESSAGE_REFERENCE]
+    return DeliverSm(
+        source_addr_ton=message.destination_ton,
+        source_addr_npi=message.destination_npi,
+        source_addr=message.destination.encode("latin-1", "replace"),
+        dest_addr_ton=message.source_ton,
+        dest_addr_npi=message.source_npi,
+        destination_addr=message.source.encode("latin-1", "replace"),
+        esm_class=ESM_INTERMEDIATE if intermediate else ESM_RECEIPT,
+        short_message=text,
+        tlvs=tlvs,
+    )
+
+
+def wants_receipt(message: Message, state: int) -> bool:
+    """True if ``registered_delivery`` asks for a receipt of this final state (L-D23)."""
+    asked = message.registered_delivery & REGISTERED_MASK
+    if asked == 1:
+        return True
+    delivered = state == MessageState.DELIVERED
+    return delivered if asked == 3 else bool(asked) and not delivered
+
+
+def wants_progress(message: Message) -> bool:
+    """True if ``registered_delivery`` asks for intermediate notifications."""
+    return bool(message.registered_delivery & REGISTERED_INTERMEDIATE)

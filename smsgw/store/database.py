@@ -1,0 +1,126 @@
+"""Opens the store: connects, refuses one of a newer version, migrates an older one."""
+
+import fcntl
+import os
+from pathlib import Path
+
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import SingletonThreadPool
+
+from smsgw.store import schema
+
+
+# One process at a time: descriptor of the lock by database file.
+_locks: dict[str, int] = {}
+
+
+class StoreUnusable(Exception):
+    """The store cannot be opened; the text is one line that says why and what to do."""
+
+
+def open_store(url: str) -> Engine:
+    """An engine for the store at ``url``, which is made if it is absent and migrated if it is older.
+
+    ``url`` is SQLAlchemy's (``sqlite:///var/smsgw.db``). Raises ``StoreUnusable``.
+    """
+    try:
+        parsed = make_url(url)
+    except Exception:
+        raise StoreUnusable(
+            f"store.url: {url!r} is no URL; for instance sqlite:///var/smsgw.db"
+        ) from None
+    if parsed.get_backend_name() != "sqlite":
+        raise StoreUnusable(
+            f"store.url: {parsed.get_backend_name()} is not served; use sqlite:///PATH"
+        )
+    if not parsed.database or parsed.database == ":memory:":
+        raise StoreUnusable("store.url: a file is needed, for instance sqlite:///var/smsgw.db")
+    try:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        _lock(parsed.database)
+        engine = _engine(url)
+        with engine.begin() as connection:
+            _migrate(connection, url)
+        # The journal's thread makes its own connection; there must never be two (see journal.py).
+        engine.dispose()
+        return engine
+    except OSError as error:
+        raise StoreUnusable(f"store.url: {parsed.database}: {error.strerror}") from None
+    except DBAPIError as error:
+        raise StoreUnusable(f"store.url: {parsed.database}: {error.orig}") from None
+
+
+def close_store(engine: Engine) -> None:
+    """Lets go of the store, so that another process may open it."""
+    engine.dispose()
+    descriptor = _locks.pop(str(engine.url.database), None)
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+def _lock(database: str) -> None:
+    # Two processes would be two connections, which SQLite before 3.51.3 does not survive (journal.py).
+    if database in _locks:
+        return
+    descriptor = os.open(database + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise StoreUnusable(
+            f"store.url: {database} is in use by another smsgw; stop that one first"
+        ) from None
+    _locks[database] = descriptor
+
+
+def _engine(url: str) -> Engine:
+    engine = create_engine(
+        url,
+        poolclass=SingletonThreadPool,
+        # The journal's statements come in about 40 forms; all are to stay prepared.
+        connect_args={"cached_statements": 256, "timeout": 5},
+    )
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: object, _record: object) -> None:
+        cursor = connection.cursor()  # type: ignore[attr-defined]  # a DBAPI connection has no type
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")  # I1: a commit survives a power cut
+        cursor.execute("PRAGMA temp_store = MEMORY")
+        cursor.execute("PRAGMA cache_size = -65536")  # KiB
+        cursor.execute("PRAGMA wal_autocheckpoint = 4000")  # pages; fewer, larger checkpoints
+        cursor.execute("PRAGMA journal_size_limit = 67108864")
+        cursor.close()
+
+    return engine
+
+
+def _scripts() -> ScriptDirectory:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.set_main_option("path_separator", "os")
+    return ScriptDirectory.from_config(config)
+
+
+def _migrate(connection: Connection, url: str) -> None:
+    scripts = _scripts()
+    current = MigrationContext.configure(connection).get_current_revision()
+    head = scripts.get_current_head()
+    if current == head:
+        return
+    if current is not None and current not in {r.revision for r in scripts.walk_revisions()}:
+        raise StoreUnusable(
+            f"store.url: {url} was written by a newer smsgw (revision {current}, this one knows {head}); "
+            "start that version, or use another store"
+        )
+    config = Config()
+    with EnvironmentContext(
+        config, scripts, fn=lambda revision, _: scripts._upgrade_revs("head", revision)
+    ) as environment:
+        environment.configure(connection=connection, target_metadata=schema.metadata)
+        environment.run_migrations()

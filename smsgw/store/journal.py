@@ -1,0 +1,298 @@
+"""The journal: the store's only writer. Whatever waits goes into the next transaction (group commit).
+
+Theory of operation. Everybody who changes state hands ``commit`` a ``Changes`` and gets a Deferred that fires when
+that is durable. One thread owns the one connection. It takes *all* changes that wait, merges them into few
+statements of many rows, commits once, and tells the reactor once. So an idle journal commits at once, and a busy
+one makes larger batches by itself: while one transaction is being written, the next one's changes gather. There is
+no timer and no batch size to tune.
+
+Changes are applied in the order of ``commit``, all or nothing. If a merged transaction fails, the changes
+are tried again one by one, so that one that cannot be stored harms no other; a full disk fails each of them, and
+the journal goes on trying with whatever comes next.
+
+Reads (``run``) wait their turn on the same thread between two transactions: SQLite before 3.51.3 can lose committed
+pages when several connections share a WAL database, so there is only the one connection.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, TypeVar
+
+from attrs import define, field
+from sqlalchemy import Connection, Engine, Table
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from smsgw.store import schema
+
+T = TypeVar("T")
+Row = Sequence[object]
+_log = Logger()
+
+# Rows of one statement: many enough that the GIL is given up and taken back seldom
+# (``executemany`` does that for every row), few enough that statements stay cached.
+_CHUNKS = (200, 20, 1)
+_MAX_CHANGES = 2_000
+
+
+class StoreFailed(Exception):
+    """Changes were not stored; nothing of them is in effect. The text says why."""
+
+
+@define
+class Changes:
+    """What one step of the journey writes. Rows are tuples in the order of the table's columns."""
+
+    messages: list[Row] = field(factory=list)
+    # (message id, state, error, network_error, done_at): the message has reached this state, no receipt is awaited.
+    closed: list[Row] = field(factory=list)
+    # (message id, state): the message goes on.
+    moved: list[Row] = field(factory=list)
+    entries: list[Row] = field(factory=list)
+    # (entry id, due, attempts)
+    postponed: list[Row] = field(factory=list)
+    settled: list[int] = field(factory=list)
+    parts: list[Row] = field(factory=list)
+    # (message id, part number, state)
+    parts_moved: list[Row] = field(factory=list)
+    early_receipts: list[Row] = field(factory=list)
+    # (carrier, carrier id)
+    early_matched: list[tuple[str, str]] = field(factory=list)
+
+
+class Journal:
+    """Owns the connection of a store and its thread."""
+
+    def __init__(self, engine: Engine, reactor: IReactorFromThreads) -> None:
+        self._engine = engine
+        self._reactor = reactor
+        self._work: SimpleQueue[Any] = SimpleQueue()
+        self._thread: Thread | None = None
+        self._stopped: Deferred[None] = Deferred()
+        # For operators: what the journal did since it was started.
+        self.transactions = 0
+        self.changes = 0
+        self.failures = 0
+        self.failing = ""  # why the last transaction failed, "" if it did not
+        self.seconds = 0.0
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread = Thread(target=self._serve, name="journal", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> Deferred[None]:
+        """Commits what waits and ends the thread; nothing may be handed in afterwards."""
+        self._work.put(None)
+        return self._stopped
+
+    def commit(self, changes: Changes) -> Deferred[None]:
+        """Makes changes durable. Fires on the reactor's thread; fails with ``StoreFailed``."""
+        done: Deferred[None] = Deferred()
+        self._work.put((changes, done))
+        return done
+
+    def run(self, function: Callable[[Connection], T]) -> Deferred[T]:
+        """Calls ``function(connection)`` on the journal's thread in a transaction of its own, after all that waits."""
+        done: Deferred[T] = Deferred()
+        self._work.put((function, done))
+        return done
+
+    def _serve(self) -> None:
+        connection = self._engine.connect()
+        get = self._work.get
+        running = True
+        while running:
+            batch: list[tuple[Changes, Deferred[None]]] = []
+            item = get()
+            # Takes all that waits, up to the first read, which keeps its place in the order.
+            while True:
+                if item is None:
+                    running = False
+                    break
+                if isinstance(item[0], Changes):
+                    batch.append(item)
+                else:
+                    break
+                if len(batch) >= _MAX_CHANGES or self._work.empty():
+                    item = None if not running else ()
+                    break
+                item = get()
+            if batch:
+                self._commit(connection, batch)
+            if item:
+                self._read(connection, *item)
+        connection.close()
+        self._reactor.callFromThread(self._stopped.callback, None)
+
+    def _commit(self, connection: Connection, batch: list[tuple[Changes, Deferred[None]]]) -> None:
+        started = time.perf_counter()
+        try:
+            _store(connection, [changes for changes, _ in batch])
+        except Exception as error:
+            self.failures += 1
+            self.failing = _why(error)
+            if len(batch) > 1:
+                for one in batch:
+                    self._commit(connection, [one])
+                return
+            failure = Failure(StoreFailed(self.failing))
+            self._reactor.callFromThread(_tell, batch, failure)
+        else:
+            self.transactions += 1
+            self.changes += len(batch)
+            self.failing = ""
+            self._reactor.callFromThread(_tell, batch, None)
+        finally:
+            self.seconds += time.perf_counter() - started
+
+    def _read(
+        self, connection: Connection, function: Callable[[Connection], Any], done: Deferred[Any]
+    ) -> None:
+        try:
+            with connection.begin():
+                result = function(connection)
+        except Exception:
+            self._reactor.callFromThread(done.errback, Failure())
+        else:
+            self._reactor.callFromThread(done.callback, result)
+
+
+def _why(error: Exception) -> str:
+    # SQLAlchemy's own text carries the whole statement with its parameters, so texts of messages.
+    return str(getattr(error, "orig", None) or error).splitlines()[0][:200]
+
+
+def _tell(batch: list[tuple[Changes, Deferred[None]]], failure: Failure | None) -> None:
+    for _, done in batch:
+        if failure is None:
+            done.callback(None)
+        else:
+            done.errback(failure)
+
+
+def _store(connection: Connection, batch: list[Changes]) -> None:
+    """Writes all changes of the batch in one transaction.
+
+    The order of the statements lets one batch put an entry and settle it, or insert a message and close it.
+    """
+    with connection.begin():
+        # The driver's cursor: binding thousands of values through SQLAlchemy costs ten times as much.
+        cursor = connection.connection.cursor()
+        execute = cursor.execute
+        merged = batch[0] if len(batch) == 1 else _merged(batch)
+        if merged.messages:
+            _insert(execute, schema.message, merged.messages)
+        if merged.parts:
+            _insert(execute, schema.part, merged.parts, replace=True)
+        if merged.entries:
+            _insert(execute, schema.queue, merged.entries)
+        if merged.moved:
+            _update(execute, "message", ("id",), ("state",), merged.moved)
+        if merged.closed:
+            columns = ("state", "error", "network_error", "done_at")
+            _update(execute, "message", ("id",), columns, merged.closed, also=", open_until = NULL")
+        if merged.parts_moved:
+            _update(execute, "part", ("message", "number"), ("state",), merged.parts_moved)
+        if merged.postponed:
+            _update(execute, "queue", ("id",), ("due", "attempts"), merged.postponed)
+        if merged.settled:
+            _delete(execute, "queue", ("id",), [(id,) for id in merged.settled])
+        if merged.early_receipts:
+            _insert(execute, schema.early_receipt, merged.early_receipts, replace=True)
+        if merged.early_matched:
+            _delete(execute, "early_receipt", ("carrier", "carrier_id"), merged.early_matched)
+        cursor.close()
+
+
+def _merged(batch: list[Changes]) -> Changes:
+    all = Changes()
+    for c in batch:
+        all.messages += c.messages
+        all.closed += c.closed
+        all.moved += c.moved
+        all.entries += c.entries
+        all.postponed += c.postponed
+        all.settled += c.settled
+        all.parts += c.parts
+        all.parts_moved += c.parts_moved
+        all.early_receipts += c.early_receipts
+        all.early_matched += c.early_matched
+    return all
+
+
+Execute = Callable[[str, Sequence[Any]], object]
+
+
+def _many(execute: Execute, sql: Callable[[int], str], rows: Sequence[Row]) -> None:
+    """Runs the statement of ``sql(number of rows)`` over all rows, in a few sizes so that it stays cached."""
+    start = 0
+    left = len(rows)
+    for size in _CHUNKS:
+        while left >= size:
+            part = rows[start : start + size]
+            execute(sql(size), [value for row in part for value in row])
+            start += size
+            left -= size
+
+
+def _insert(execute: Execute, table: Table, rows: Sequence[Row], replace: bool = False) -> None:
+    _many(execute, lambda n: _insert_sql(table, n, replace), rows)
+
+
+@lru_cache(64)
+def _insert_sql(table: Table, rows: int, replace: bool) -> str:
+    columns = [c.name for c in table.columns]
+    sql = f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES {_marks(len(columns), rows)}"
+    if replace:
+        key = [c.name for c in table.primary_key.columns]
+        values = ", ".join(f"{c} = excluded.{c}" for c in columns if c not in key)
+        sql += f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {values}"
+    return sql
+
+
+def _update(
+    execute: Execute,
+    table: str,
+    key: tuple[str, ...],
+    columns: tuple[str, ...],
+    rows: Iterable[Row],
+    also: str = "",
+) -> None:
+    # Of several rows for one key the last one holds: a statement must not meet a row twice.
+    width = len(key)
+    latest = list({tuple(row[:width]): row for row in rows}.values())
+    _many(execute, lambda n: _update_sql(table, key, columns, n, also), latest)
+
+
+@lru_cache(64)
+def _update_sql(
+    table: str, key: tuple[str, ...], columns: tuple[str, ...], rows: int, also: str
+) -> str:
+    names = key + columns
+    values = ", ".join(f"{c} = new.{c}" for c in columns)
+    where = " AND ".join(f"{table}.{k} = new.{k}" for k in key)
+    return (
+        f"WITH new ({', '.join(names)}) AS (VALUES {_marks(len(names), rows)}) "
+        f"UPDATE {table} SET {values}{also} FROM new WHERE {where}"
+    )
+
+
+def _delete(execute: Execute, table: str, key: tuple[str, ...], rows: Sequence[Row]) -> None:
+    _many(execute, lambda n: _delete_sql(table, key, n), rows)
+
+
+@lru_cache(64)
+def _delete_sql(table: str, key: tuple[str, ...], rows: int) -> str:
+    if len(key) == 1:
+        return f"DELETE FROM {table} WHERE {key[0]} IN ({', '.join('?' * rows)})"
+    return f"DELETE FROM {table} WHERE ({', '.join(key)}) IN (VALUES {_marks(len(key), rows)})"
+
+
+def _marks(columns: int, rows: int) -> str:
+    return ", ".join(["(" + ", ".join("?" * columns) + ")"] * rows)

@@ -1,0 +1,195 @@
+"""Messages as rows: how a ``Message`` becomes a row of the store and comes back."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from weakref import WeakValueDictionary
+
+import msgspec
+from sqlalchemy import Connection, and_, desc, select
+
+from smsgw.message import Acknowledgement, Message, MessageState
+from smsgw.store import schema
+
+MESSAGE_COLUMNS = [c.name for c in schema.message.columns]
+_ENCODE = msgspec.msgpack.Encoder().encode
+
+
+class _Content(msgspec.Struct, array_like=True):
+    """What the ``content`` column holds; new fields go to the end, with a default."""
+
+    parts: list[bytes]
+    data_coding: int
+    esm_class: int
+    source_ton: int
+    source_npi: int
+    destination_ton: int
+    destination_npi: int
+    protocol_id: int
+    priority: int
+    service_type: str
+    registered_delivery: int
+    schedule_at: int
+    expires_at: int
+    client_reference: str | None
+    tlvs: list[tuple[int, bytes]]
+    interface: str
+    credential: str
+    route: str
+    carriers: list[str]
+    price: str
+    alias: int = 0
+
+
+_DECODE = msgspec.msgpack.Decoder(_Content).decode
+
+
+def row(m: Message, open_until: int | None) -> tuple[object, ...]:
+    """The values of MESSAGE_COLUMNS for a message; ``open_until`` in ms, None if no receipt is awaited."""
+    content = _ENCODE(
+        (
+            m.parts,
+            m.data_coding,
+            m.esm_class,
+            m.source_ton,
+            m.source_npi,
+            m.destination_ton,
+            m.destination_npi,
+            m.protocol_id,
+            m.priority,
+            m.service_type,
+            m.registered_delivery,
+            m.schedule_at,
+            m.expires_at,
+            m.client_reference,
+            m.tlvs,
+            m.interface,
+            m.credential,
+            m.route,
+            m.carriers,
+            m.price,
+            m.alias,
+        )
+    )
+    return (
+        m.id,
+        int(m.direction),
+        m.account,
+        m.source,
+        m.destination,
+        len(m.parts),
+        content,
+        m.accepted_at,
+        open_until,
+        int(m.state),
+        m.error,
+        m.network_error,
+        m.done_at,
+    )
+
+
+def _message(r: Any) -> Message:
+    c = _DECODE(r.content)
+    return Message(
+        source=r.source,
+        destination=r.destination,
+        parts=c.parts,
+        data_coding=c.data_coding,
+        esm_class=c.esm_class,
+        source_ton=c.source_ton,
+        source_npi=c.source_npi,
+        destination_ton=c.destination_ton,
+        destination_npi=c.destination_npi,
+        protocol_id=c.protocol_id,
+        priority=c.priority,
+        service_type=c.service_type,
+        registered_delivery=c.registered_delivery,
+        schedule_at=c.schedule_at,
+        expires_at=c.expires_at,
+        client_reference=c.client_reference,
+        tlvs=c.tlvs,
+        interface=c.interface,
+        credential=c.credential,
+        account=r.account,
+        direction=r.direction,
+        id=r.id,
+        accepted_at=r.accepted_at,
+        route=c.route,
+        carriers=c.carriers,
+        price=c.price,
+        alias=c.alias,
+        state=r.state,
+        error=r.error,
+        network_error=r.network_error,
+        done_at=r.done_at,
+    )
+
+
+class Records:
+    """Reads messages, and sees to it that one message is one object for as long as anybody holds it.
+
+    The journey changes the object and commits what it changed, so there must never be two of them.
+    ``known`` is used on the reactor's thread only; reading runs on the journal's, and what it read is
+    exchanged for the known object by ``adopt``.
+    """
+
+    def __init__(self) -> None:
+        self.known: WeakValueDictionary[int, Message] = WeakValueDictionary()
+
+    def adopt(self, messages: Iterable[Message]) -> dict[int, Message]:
+        """By id, the known object of each message, or the given one, which is known from now on."""
+        known = self.known
+        return {m.id: known.setdefault(m.id, m) for m in messages}
+
+
+def read(connection: Connection, ids: Sequence[int]) -> list[Message]:
+    """The messages with these ids, with their acknowledgements, in no particular order."""
+    found: dict[int, Message] = {}
+    for start in range(0, len(ids), 500):
+        chunk = ids[start : start + 500]
+        for r in connection.execute(select(schema.message).where(schema.message.c.id.in_(chunk))):
+            found[r.id] = _message(r)
+        for p in connection.execute(select(schema.part).where(schema.part.c.message.in_(chunk))):
+            m = found.get(p.message)
+            if m is not None:
+                state = m.state if len(m.parts) == 1 else p.state
+                m.acknowledged[p.number] = Acknowledgement(p.carrier, p.carrier_id, p.at, state)
+    return list(found.values())
+
+
+def by_carrier_id(
+    connection: Connection, carrier: str, carrier_ids: Sequence[str]
+) -> list[tuple[str, int, int]]:
+    """(carrier id, message id, part number) of the newest part for each id that the carrier has acknowledged."""
+    p = schema.part.c
+    newest: dict[str, tuple[str, int, int]] = {}
+    for start in range(0, len(carrier_ids), 500):
+        chunk = carrier_ids[start : start + 500]
+        query = (
+            select(p.carrier_id, p.message, p.number)
+            .where(and_(p.carrier_id.in_(chunk), p.carrier == carrier))
+            .order_by(p.message)
+        )
+        for r in connection.execute(query):
+            newest[r.carrier_id] = (r.carrier_id, r.message, r.number)
+    return list(newest.values())
+
+
+def overdue(connection: Connection, now_ms: int, limit: int) -> list[Message]:
+    """Messages whose receipt has not come in time, the most overdue first."""
+    c = schema.message.c
+    ids = connection.execute(
+        select(c.id).where(c.open_until <= now_ms).order_by(c.open_until).limit(limit)
+    ).scalars()
+    return read(connection, list(ids))
+
+
+def highest_id(connection: Connection) -> int:
+    """The highest id allotted to a message or a queue entry so far, 0 if none."""
+    highest = 0
+    for table in (schema.message, schema.queue):
+        newest = connection.execute(select(table.c.id).order_by(desc(table.c.id)).limit(1)).scalar()
+        highest = max(highest, newest or 0)
+    return highest
+
+
+FINAL_STATES = frozenset(int(s) for s in MessageState if s.final)

@@ -1,0 +1,131 @@
+"""The tables of the store, the same on SQLite and PostgreSQL; ``migrations/`` brings a store to this shape.
+
+Times are milliseconds since 1970 UTC.
+"""
+
+from typing import NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    text,
+)
+
+metadata = MetaData()
+
+# On SQLite only "INTEGER PRIMARY KEY" is the row's own key; BIGINT would get an index beside it.
+Id = BigInteger().with_variant(Integer(), "sqlite")
+
+# One row for each message ever accepted, MT and MO, and for each refused one that keeps a transaction.
+# What nobody searches by is in ``content`` (see records.py), so that a row costs one short insert.
+message = Table(
+    "message",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=False),
+    Column("direction", SmallInteger, nullable=False),
+    Column("account", String, nullable=False),
+    Column("source", String, nullable=False),
+    Column("destination", String, nullable=False),
+    Column("parts", SmallInteger, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("accepted_at", BigInteger, nullable=False),
+    # When the journey closes the message by itself for want of a receipt; NULL if none is awaited.
+    Column("open_until", BigInteger),
+    Column("state", SmallInteger, nullable=False),
+    Column("error", SmallInteger, nullable=False),
+    Column("network_error", String, nullable=False),
+    Column("done_at", BigInteger, nullable=False),
+)
+Index(
+    "message_open",
+    message.c.open_until,
+    sqlite_where=text("open_until IS NOT NULL"),
+    postgresql_where=text("open_until IS NOT NULL"),
+)
+
+# What waits to be sent or handed over. A row lives from the transaction of the state it follows from
+# to the transaction that settles it (I3).
+queue = Table(
+    "queue",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=False),
+    Column("queue", String, nullable=False),  # "carrier:NAME" or "account:NAME"
+    Column("due", BigInteger, nullable=False),
+    Column("kind", SmallInteger, nullable=False),  # queues.Kind
+    Column("message", BigInteger, nullable=False),
+    Column("part", SmallInteger, nullable=False),
+    Column("attempts", SmallInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+Index("queue_due", queue.c.queue, queue.c.due, queue.c.id)
+Index("queue_expires", queue.c.expires_at)
+
+# What a carrier acknowledged: its id for one part of a message, by which receipts are matched.
+# Clustered by message, which rises with time, so that inserts touch few pages.
+part = Table(
+    "part",
+    metadata,
+    Column("message", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", SmallInteger, primary_key=True, autoincrement=False),
+    Column("carrier", String, nullable=False),
+    Column("carrier_id", String, nullable=False),  # normalised, see flow/receipts.py
+    Column("at", BigInteger, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("part_carrier_id", part.c.carrier_id, part.c.carrier)
+
+# Receipts that came before the submit_sm_resp that tells which message they are of.
+early_receipt = Table(
+    "early_receipt",
+    metadata,
+    Column("carrier", String, primary_key=True),
+    Column("carrier_id", String, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("detail", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Accounts, carriers and routes, each a document as smsgw apply takes it, with secrets hashed or encrypted.
+provision = Table(
+    "provision",
+    metadata,
+    Column("kind", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("document", String, nullable=False),  # JSON
+    Column("version", BigInteger, nullable=False),
+)
+
+# Who changed what and when in ``provision``; the highest version is the version of the whole.
+audit = Table(
+    "audit",
+    metadata,
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("who", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("before", String),  # JSON, secrets left out
+    Column("after", String),
+)
+
+
+class QueueRow(NamedTuple):
+    """A row of ``queue``."""
+
+    id: int
+    queue: str
+    due: int
+    kind: int
+    message: int
+    part: int
+    attempts: int
+    expires_at: int

@@ -1,0 +1,104 @@
+"""``twistd smsgw``: its options, and the service they make."""
+
+import atexit
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import IService
+from twisted.logger import Logger
+from twisted.python import usage
+from twisted.python.failure import Failure
+
+from smsgw import config as configuration
+from smsgw import demo
+from smsgw.operate import log
+from smsgw.service import CannotStart, Gateway
+from smsgw.store.database import StoreUnusable, open_store
+
+_log = Logger()
+
+
+class Options(usage.Options):
+    """Command line of ``twistd smsgw``."""
+
+    synopsis = "[options]"
+    longdesc = (
+        "Runs the messaging gateway. Accounts, carriers and routes are provisioned while it runs, "
+        "with 'smsgw apply FILE'. SIGTERM ends it in order: what is under way is answered first."
+    )
+    optParameters = [
+        ["config", "c", "etc/smsgw.toml", "Configuration file; defaults hold if it is absent."],
+    ]
+    optFlags = [
+        [
+            "demo",
+            None,
+            "Listen on loopback only and, if the store is empty, provision a demo account with "
+            "a simulated carrier; prints how to send a message.",
+        ],
+    ]
+
+    def postOptions(self) -> None:
+        """Reads the configuration, so that its faults are told before anything starts."""
+        try:
+            self["configuration"] = configuration.load(self["config"])
+        except configuration.ConfigError as error:
+            _fail(error.lines)
+        if self["demo"]:
+            demo.on_loopback(self["configuration"])
+        parent: Any = getattr(self, "parent", None)
+        if parent is not None and not parent["logger"] and not parent.get("syslog"):
+            # twistd takes the observer by its name only.
+            log.chosen = (self["configuration"].log, parent["logfile"])
+            parent["logger"] = "smsgw.operate.log.observer"
+
+
+def _fail(lines: list[str]) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)
+    raise SystemExit(1)
+
+
+def makeService(options: Options) -> IService:
+    """The gateway; the store is opened here, so that what is wrong with it is told at once."""
+    from twisted.internet import reactor
+
+    config = options["configuration"]
+    try:
+        engine = open_store(config.store.url)
+    except StoreUnusable as error:
+        _fail([str(error)])
+    gateway = Gateway(config, engine, reactor)
+
+    async def started() -> None:
+        for notice in config.notices:
+            _log.warn("{notice}", notice=notice)
+        if options["demo"]:
+            await demo.begin(gateway, Path(config.store.path).with_name("demo.json"))
+
+    def cannot(failure: Failure) -> None:
+        if failure.check(CannotStart):
+            print(failure.getErrorMessage(), file=sys.stderr, flush=True)
+        else:
+            _log.failure("smsgw: cannot start", failure)
+        # The reactor knows no exit code; this is the last thing that the process does.
+        atexit.register(os._exit, 1)
+        reactor.stop()  # type: ignore[attr-defined]
+
+    gateway.ready.addCallback(lambda _: started_deferred())
+    gateway.ready.addErrback(cannot)
+
+    def started_deferred() -> Any:
+        from twisted.internet.defer import ensureDeferred
+
+        return ensureDeferred(started())
+
+    def on_signal(*_: object) -> None:
+        reactor.callFromThread(reactor.stop)  # type: ignore[attr-defined]
+
+    # twistd's own reaction to SIGTERM would end a drained process with the signal rather than with 0.
+    reactor.callWhenRunning(signal.signal, signal.SIGTERM, on_signal)  # type: ignore[attr-defined]
+    return gateway

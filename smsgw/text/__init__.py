@@ -1,0 +1,1 @@
+"""Text as it travels: alphabets, data coding, long messages and addresses; pure."""

@@ -1,0 +1,418 @@
+"""Reads TOML into attrs classes; a fault names its file, line and key and says what would be right.
+
+A form is an attrs class whose fields carry a check as metadata::
+
+    window: int = field(default=1, metadata=integer(1, 100))
+
+A check takes the value as tomllib gives it and returns the value to keep, or raises ``Wrong``. All
+faults of a file are collected, so that one run shows everything there is to mend.
+"""
+
+import re
+import tomllib
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+import attrs
+
+Path = tuple[str | int, ...]
+Check = Callable[[Any], Any]
+T = TypeVar("T")
+
+
+class Wrong(Exception):
+    """What is wrong with one value; its text is "what is wrong; what would be right"."""
+
+
+# Checks.
+
+
+def shown(value: object) -> str:
+    """``value`` in TOML's spelling, shortened to what fits a line."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list):
+        return "a list"
+    text = f'"{value}"' if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _check(function: Check) -> dict[str, Any]:
+    return {"check": function}
+
+
+def text(maximum: int = 1000, pattern: str = "", right: str = "") -> dict[str, Any]:
+    """A text of 1 to ``maximum`` characters that matches ``pattern``, which ``right`` describes."""
+    expression = re.compile(pattern) if pattern else None
+    right = right or f"a text of 1 to {maximum} characters"
+
+    def check(value: Any) -> str:
+        if (
+            not isinstance(value, str)
+            or not 1 <= len(value) <= maximum
+            or not value.isprintable()
+            or (expression is not None and not expression.fullmatch(value))
+        ):
+            raise Wrong(f"{shown(value)} is not allowed; it must be {right}")
+        return value
+
+    return _check(check)
+
+
+def secret(maximum: int) -> dict[str, Any]:
+    """A text of 1 to ``maximum`` characters that no message shows."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or not value.isprintable() or not value:
+            raise Wrong(f"is not a text; it must be a text of 1 to {maximum} characters")
+        if len(value) > maximum:
+            raise Wrong(f"has {len(value)} characters; at most {maximum} are allowed")
+        return value
+
+    return _check(check)
+
+
+def integer(minimum: int, maximum: int) -> dict[str, Any]:
+    """A whole number from ``minimum`` to ``maximum``."""
+
+    def check(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
+            raise Wrong(
+                f"{shown(value)} is not allowed; "
+                f"it must be a whole number from {minimum} to {maximum}"
+            )
+        return value
+
+    return _check(check)
+
+
+def number(minimum: float, maximum: float) -> dict[str, Any]:
+    """A number, whole or with a fraction, from ``minimum`` to ``maximum``."""
+
+    def check(value: Any) -> float:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not minimum <= value <= maximum
+        ):
+            raise Wrong(
+                f"{shown(value)} is not allowed; "
+                f"it must be a number from {minimum:g} to {maximum:g}"
+            )
+        return float(value)
+
+    return _check(check)
+
+
+def flag() -> dict[str, Any]:
+    """true or false."""
+
+    def check(value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise Wrong(f"{shown(value)} is not allowed; it must be true or false")
+        return value
+
+    return _check(check)
+
+
+def choice(*allowed: str | bool, unserved: dict[str, str] | None = None) -> dict[str, Any]:
+    """One of ``allowed``.
+
+    ``unserved`` are values that are known but not served, each with the reason.
+    """
+    right = choices(allowed)
+
+    def check(value: Any) -> str | bool:
+        if isinstance(value, str) and unserved and value in unserved:
+            raise Wrong(f"{unserved[value]}; it must be {right}")
+        for one in allowed:
+            if type(one) is type(value) and one == value:
+                return one
+        near = get_close_matches(str(value), [one for one in allowed if isinstance(one, str)], 1)
+        hint = f' (did you mean "{near[0]}"?)' if near else ""
+        raise Wrong(f"{shown(value)} is not allowed; it must be {right}{hint}")
+
+    return _check(check)
+
+
+def choices(allowed: Sequence[str | bool]) -> str:
+    """``allowed`` as words: "a", "b" or "c"."""
+    words = [shown(one) for one in allowed]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def list_of(item: dict[str, Any], least: int = 0, right: str = "a list") -> dict[str, Any]:
+    """A list of at least ``least`` values that each pass the check of ``item``."""
+    return {"items": item["check"], "least": least, "right": right}
+
+
+def decimal(places: int) -> dict[str, Any]:
+    """An amount of money as a text, so that no binary fraction bends it."""
+    right = f'a text such as "0.0100", with at most {places} digits after the point'
+    return text(20, rf"\d{{1,12}}(\.\d{{1,{places}}})?", right)
+
+
+def form(cls: type) -> dict[str, Any]:
+    """A table that makes one ``cls``."""
+    return {"form": cls}
+
+
+def forms(cls: type) -> dict[str, Any]:
+    """An array of tables that makes a list of ``cls``."""
+    return {"forms": cls}
+
+
+def custom(check: Check) -> dict[str, Any]:
+    """A check of the form's own."""
+    return _check(check)
+
+
+# Reading.
+
+
+class Reader:
+    """One TOML text on its way into attrs classes; ``lines`` tells its faults."""
+
+    def __init__(self, text: str, file: str) -> None:
+        """``file`` is the name that faults show.
+
+        A syntax error leaves ``table`` empty and is a fault.
+        """
+        self._file = file
+        self._faults: list[tuple[int, str]] = []
+        self._positions: dict[Path, int] = {}
+        self.table: dict[str, Any] = {}
+        try:
+            self.table = tomllib.loads(text)
+            self._positions = positions(text)
+        except tomllib.TOMLDecodeError as error:
+            self._syntax_fault(text, str(error))
+        except RecursionError:
+            self.table = {}
+            self._syntax_fault(text, "nested too deeply (at line 1, column 1)")
+
+    @property
+    def lines(self) -> list[str]:
+        """All faults so far in the order of their lines.
+
+        ``FILE:LINE: key: what is wrong; what would be right``.
+        """
+        return [f"{self._file}:{line}: {said}" for line, said in sorted(self._faults, key=_line_of)]
+
+    def fault(self, path: Path, said: str) -> None:
+        """Keep one fault of the value at ``path``."""
+        self._faults.append((self.line(path), f"{dotted(path)}: {said}"))
+
+    def line(self, path: Path) -> int:
+        """The line of ``path``, or of the nearest thing around it that the text has."""
+        while path and path not in self._positions:
+            path = path[:-1]
+        return self._positions.get(path, 1)
+
+    def where(self, path: Path) -> str:
+        """``FILE:LINE`` of ``path``."""
+        return f"{self._file}:{self.line(path)}"
+
+    def _syntax_fault(self, text: str, error: str) -> None:
+        found = re.search(r"\(at line (\d+), column \d+\)", error)
+        line = int(found[1]) if found else text.count("\n") + 1
+        what = re.sub(r" \(at .*\)$", "", error)
+        self._faults.append((line, f"TOML: {what}; the file must be TOML 1.0"))
+
+    def build(self, cls: type[T], table: object, path: Path = ()) -> T | None:
+        """A ``cls`` of ``table``, or None where a fault was found; the faults are kept."""
+        if not isinstance(table, dict):
+            self.fault(path, f"{shown(table)} is not allowed; it must be a table")
+            return None
+        every = attrs.fields(cls)  # type: ignore[arg-type]
+        fields = {field.name: field for field in every if field.init}
+        before = len(self._faults)
+        values: dict[str, Any] = {}
+        for key, value in table.items():
+            if key not in fields or not fields[key].metadata:
+                self.unknown((*path, key), [name for name in fields if fields[name].metadata])
+                continue
+            values[key] = self._value(fields[key].metadata, value, (*path, key))
+        for name, field in fields.items():
+            if field.default is attrs.NOTHING and name not in table:
+                self.fault(path, f"{name} is missing; add {name} = ... (see the sample in etc/)")
+        return cls(**values) if len(self._faults) == before else None
+
+    def unknown(self, path: Path, known: Sequence[str]) -> None:
+        """Keep the fault of a key that its table does not have."""
+        near = get_close_matches(str(path[-1]), known, 1)
+        hint = f'did you mean "{near[0]}"?' if near else f"known keys are {', '.join(known)}"
+        self.fault(path, f"unknown key; {hint}")
+
+    def _value(self, metadata: Any, value: Any, path: Path) -> Any:
+        if "form" in metadata:
+            return self.build(metadata["form"], value, path)
+        if "forms" in metadata:
+            if not isinstance(value, list):
+                self.fault(
+                    path, f"{shown(value)} is not allowed; it must be written [[{dotted(path)}]]"
+                )
+                return []
+            return [self.build(metadata["forms"], one, (*path, n)) for n, one in enumerate(value)]
+        if "items" in metadata:
+            return self._list(metadata, value, path)
+        return self._checked(metadata["check"], value, path)
+
+    def _list(self, metadata: Any, value: Any, path: Path) -> list[Any]:
+        if not isinstance(value, list) or len(value) < metadata["least"]:
+            empty = isinstance(value, list)
+            what = "the list is empty" if empty else f"{shown(value)} is not allowed"
+            self.fault(path, f"{what}; it must be {metadata['right']}")
+            return []
+        return [self._checked(metadata["items"], one, (*path, n)) for n, one in enumerate(value)]
+
+    def _checked(self, check: Check, value: Any, path: Path) -> Any:
+        try:
+            return check(value)
+        except Wrong as wrong:
+            self.fault(path, str(wrong))
+            return None
+
+
+def _line_of(fault: tuple[int, str]) -> int:
+    return fault[0]
+
+
+def dotted(path: Path) -> str:
+    """``path`` as a person writes it: without the indexes, which the line number tells."""
+    return ".".join(part for part in path if isinstance(part, str)) or "file"
+
+
+# Positions, which tomllib does not tell.
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
+_SPACE = re.compile(r"[ \t]*")
+_BASIC = re.compile(r'"(?:[^"\\]|\\.)*"')
+_LITERAL = re.compile(r"'[^']*'")
+_LONG_BASIC = re.compile(r'"""(?:[^\\]|\\.)*?"""(?:"{1,2}(?!"))?', re.DOTALL)
+_LONG_LITERAL = re.compile(r"'''.*?'''(?:'{1,2}(?!'))?", re.DOTALL)
+_PLAIN = re.compile(r"[^,\]}#\n]*")
+
+
+def positions(text: str) -> dict[Path, int]:
+    """The line of each key, table and list item of ``text``, which tomllib must accept."""
+    return _Scanner(text).scan()
+
+
+class _Scanner:
+    """Walks over valid TOML and notes where things stand.
+
+    Values themselves are tomllib's matter.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+        self._newlines = [match.start() for match in re.finditer("\n", text)]
+        self._found: dict[Path, int] = {}
+        self._counts: dict[Path, int] = {}
+
+    def scan(self) -> dict[Path, int]:
+        table: Path = ()
+        self._pass(_BLANK)
+        while self._at < len(self._text):
+            if self._text.startswith("[", self._at):
+                table = self._header()
+            else:
+                self._pair(table)
+            self._pass(_BLANK)
+        return self._found
+
+    def _pass(self, pattern: re.Pattern[str]) -> str:
+        match = pattern.match(self._text, self._at)
+        if match is None:
+            raise ValueError(f"not TOML at offset {self._at}")
+        self._at = match.end()
+        return match[0]
+
+    def _take(self, what: str) -> bool:
+        if not self._text.startswith(what, self._at):
+            return False
+        self._at += len(what)
+        return True
+
+    def _note(self, path: Path, offset: int) -> None:
+        self._found.setdefault(path, bisect_right(self._newlines, offset - 1) + 1)
+
+    def _header(self) -> Path:
+        start = self._at
+        several = self._take("[[")
+        if not several:
+            self._take("[")
+        keys = self._keys()
+        self._take("]]" if several else "]")
+        path: Path = ()
+        for depth, key in enumerate(keys):
+            path = (*path, key)
+            if several and depth == len(keys) - 1:
+                self._counts[path] = self._counts.get(path, 0) + 1
+                self._note(path, start)
+            if path in self._counts:
+                path = (*path, self._counts[path] - 1)
+            self._note(path, start)
+        return path
+
+    def _keys(self) -> list[str]:
+        keys = []
+        while True:
+            self._pass(_SPACE)
+            if self._text[self._at] in "\"'":
+                quoted = self._pass(_BASIC if self._text[self._at] == '"' else _LITERAL)
+                keys.append(str(tomllib.loads(f"k = {quoted}")["k"]))
+            else:
+                keys.append(self._pass(_BARE_KEY))
+            self._pass(_SPACE)
+            if not self._take("."):
+                return keys
+
+    def _pair(self, table: Path) -> None:
+        start = self._at
+        path = table
+        for key in self._keys():
+            path = (*path, key)
+            self._note(path, start)
+        self._take("=")
+        self._pass(_SPACE)
+        self._skip_value(path)
+
+    def _skip_value(self, path: Path) -> None:
+        if self._text.startswith('"""', self._at):
+            self._pass(_LONG_BASIC)
+        elif self._text.startswith("'''", self._at):
+            self._pass(_LONG_LITERAL)
+        elif self._text.startswith('"', self._at):
+            self._pass(_BASIC)
+        elif self._text.startswith("'", self._at):
+            self._pass(_LITERAL)
+        elif self._take("["):
+            self._items(path)
+        elif self._take("{"):
+            self._pass(_BLANK)
+            while not self._take("}"):
+                self._pair(path)
+                self._pass(_BLANK)
+                self._take(",")
+                self._pass(_BLANK)
+        else:
+            self._pass(_PLAIN)
+
+    def _items(self, path: Path) -> None:
+        count = 0
+        self._pass(_BLANK)
+        while not self._take("]"):
+            self._note((*path, count), self._at)
+            self._skip_value((*path, count))
+            count += 1
+            self._pass(_BLANK)
+            self._take(",")
+            self._pass(_BLANK)

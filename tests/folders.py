@@ -1,0 +1,13 @@
+"""Folders for tests that need files."""
+
+import shutil
+import tempfile
+
+from twisted.trial.unittest import TestCase
+
+
+def temporary_folder(test: TestCase) -> str:
+    """A new folder that is gone after the test."""
+    folder = tempfile.mkdtemp(prefix="smsgw-test-")
+    test.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+    return folder

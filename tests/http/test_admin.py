@@ -1,0 +1,231 @@
+"""The admin API: its shapes, its faults, and what keeps web pages out of it."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from attrs import define, field
+from prometheus_client import CollectorRegistry, Counter
+
+from smsgw.http.admin import add
+from smsgw.http.site import Request, Response, Site
+from smsgw.operate.operator import (
+    AccountView,
+    Applied,
+    CarrierView,
+    Check,
+    Health,
+    MessageView,
+    QueueView,
+    Sent,
+    Unavailable,
+)
+
+MESSAGE = MessageView("7", "g", "MT", "demo", "1", "2", 1, "DELIVRD", True)
+
+
+@define
+class StandIn:
+    """An Operator that answers what it was given and keeps what it was asked."""
+
+    applied: Applied = field(factory=lambda: Applied(["+ account a"], [], 3))
+    sent: Sent = field(factory=lambda: Sent("7", "g", 1))
+    checks: list[Check] = field(factory=lambda: [Check("store", True)])
+    asked: list[tuple[object, ...]] = field(factory=list)
+    fault: Exception | None = None
+
+    async def accounts(self) -> list[AccountView]:
+        if self.fault:
+            raise self.fault
+        return [AccountView("demo", numbers=["447700900000"])]
+
+    async def carriers(self) -> list[CarrierView]:
+        return [CarrierView("north", "smpp", reason="wrong password")]
+
+    async def queues(self) -> list[QueueView]:
+        return [QueueView("carrier:north", 2, 1, 5)]
+
+    async def message(self, id_text: str) -> MessageView | None:
+        self.asked.append((id_text,))
+        return MESSAGE if id_text == "7" else None
+
+    async def apply(self, text: str, file: str, prune: bool, dry_run: bool, who: str) -> Applied:
+        self.asked.append((text, file, prune, dry_run, who))
+        return self.applied
+
+    async def send(
+        self, account: str, source: str, destination: str, text: str, receipt: bool
+    ) -> Sent:
+        self.asked.append((account, source, destination, text, receipt))
+        return self.sent
+
+    async def health(self) -> Health:
+        return Health(self.checks)
+
+
+def ask(
+    operator: StandIn,
+    method: str,
+    path: str,
+    body: object = None,
+    headers: dict[bytes, bytes] | None = None,
+    peer: str = "unix",
+    registry: CollectorRegistry | None = None,
+) -> Response:
+    site = Site()
+    add(site, operator, registry or CollectorRegistry())
+    content = b"" if body is None else msgspec.json.encode(body)
+    if isinstance(body, bytes):
+        content = body
+    given = {b"content-type": b"application/json"} if headers is None else headers
+    answer = site.answer(Request(method, path.encode(), given, content, peer))
+    if not isinstance(answer, Response):
+        found: list[Any] = []
+        answer.addCallback(found.append)
+        (answer,) = found
+    return answer
+
+
+def decoded(response: Response) -> Any:
+    assert response.content_type == "application/json"
+    return msgspec.json.decode(response.body)
+
+
+@pytest.mark.parametrize(
+    ("path", "part"),
+    [
+        ("/admin/accounts", {"name": "demo", "numbers": ["447700900000"]}),
+        ("/admin/carriers", {"name": "north", "reason": "wrong password"}),
+        ("/admin/queues", {"name": "carrier:north", "waiting": 2, "due": 1, "oldest": 5}),
+    ],
+)
+def test_lists_are_arrays_of_objects(path: str, part: dict[str, object]) -> None:
+    """Accounts, carriers and queues come as arrays."""
+    response = ask(StandIn(), "GET", path)
+    assert response.status == 200
+    (found,) = decoded(response)
+    assert part.items() <= found.items()
+
+
+def test_message_is_found_by_id() -> None:
+    """A message comes as an object; an unknown id is 404."""
+    response = ask(StandIn(), "GET", "/admin/messages/7")
+    assert (response.status, decoded(response)["state"]) == (200, "DELIVRD")
+    response = ask(StandIn(), "GET", "/admin/messages/8")
+    assert (response.status, decoded(response)) == (404, {"error": "no message 8"})
+
+
+def test_apply_hands_on_what_is_asked() -> None:
+    """Changes, faults and version come back; faults with 422."""
+    operator = StandIn()
+    asked = {"text": "t", "file": "f", "prune": True, "dry_run": True, "who": "me"}
+    response = ask(operator, "POST", "/admin/apply", asked)
+    assert response.status == 200
+    assert decoded(response) == {"changes": ["+ account a"], "errors": [], "version": 3}
+    ask(operator, "POST", "/admin/apply", {"text": "t"}, peer="127.0.0.1")
+    assert operator.asked == [
+        ("t", "f", True, True, "me"),
+        ("t", "provisioning.toml", False, False, "127.0.0.1"),
+    ]
+    operator.applied = Applied(errors=["f:1: x: y; z"], version=3)
+    response = ask(operator, "POST", "/admin/apply", asked)
+    assert (response.status, decoded(response)["errors"]) == (422, ["f:1: x: y; z"])
+
+
+def test_send_hands_on_the_message() -> None:
+    """A message that is accepted gives 201 and its id, one that is not 422 and why."""
+    operator = StandIn()
+    asked = {"account": "demo", "from": "1", "to": "2", "text": "t", "receipt": True}
+    response = ask(operator, "POST", "/admin/messages", asked)
+    assert (response.status, decoded(response)["id"]) == (201, "7")
+    assert operator.asked == [("demo", "1", "2", "t", True)]
+    operator.sent = Sent(error="no route")
+    response = ask(operator, "POST", "/admin/messages", asked)
+    assert (response.status, decoded(response)["error"]) == (422, "no route")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"account": "demo"}, "missing required field `from`"),
+        ({"account": 1, "from": "1", "to": "2", "text": "t"}, "Expected `str`"),
+        (b"{", "not JSON"),
+        (b'{"account": "\xff"}', "not JSON"),
+        ([], "Expected `object`"),
+    ],
+)
+def test_bad_body_is_400_with_what_is_wrong(body: object, said: str) -> None:
+    """A body that is no JSON, or of another shape, is refused with the reason."""
+    response = ask(StandIn(), "POST", "/admin/messages", body)
+    assert response.status == 400
+    assert said in decoded(response)["error"]
+
+
+def test_wrong_method_names_the_right_one() -> None:
+    """405 says which method is allowed."""
+    for method, path, allowed in (
+        ("POST", "/admin/accounts", b"GET"),
+        ("GET", "/admin/apply", b"POST"),
+        ("DELETE", "/admin/messages/7", b"GET"),
+    ):
+        response = ask(StandIn(), method, path)
+        assert response.status == 405
+        assert response.headers == [(b"Allow", allowed)]
+
+
+def test_post_must_carry_json() -> None:
+    """A form that a web page can send without asking is refused."""
+    form = {b"content-type": b"text/plain"}
+    response = ask(StandIn(), "POST", "/admin/apply", {"text": "t"}, form)
+    assert response.status == 415
+    charset = {b"content-type": b"Application/JSON; charset=utf-8"}
+    assert ask(StandIn(), "POST", "/admin/apply", {"text": "t"}, charset).status == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        (b"localhost:8081", 200),
+        (b"127.0.0.1:8081", 200),
+        (b"[::1]:8081", 200),
+        (b"192.0.2.1", 200),
+        (b"rebound.example.com:8081", 421),
+        (b"[x", 421),
+    ],
+)
+def test_foreign_names_are_refused(host: bytes, status: int) -> None:
+    """A name that a web page may have pointed to this machine is not answered."""
+    response = ask(StandIn(), "GET", "/admin/accounts", None, {b"host": host}, "127.0.0.1")
+    assert response.status == status
+
+
+def test_unavailable_is_503_with_the_remedy() -> None:
+    """What cannot be had now is said in one line."""
+    response = ask(StandIn(fault=Unavailable("store: full; make room")), "GET", "/admin/accounts")
+    assert (response.status, decoded(response)) == (503, {"error": "store: full; make room"})
+
+
+def test_health_is_200_or_503_with_its_checks() -> None:
+    """One check that fails makes the whole 503."""
+    operator = StandIn()
+    response = ask(operator, "GET", "/health")
+    assert (response.status, decoded(response)["ok"]) == (200, True)
+    operator.checks.append(Check("carrier north", False, "down"))
+    response = ask(operator, "GET", "/health")
+    assert response.status == 503
+    assert decoded(response) == {
+        "ok": False,
+        "checks": [
+            {"name": "store", "ok": True, "detail": ""},
+            {"name": "carrier north", "ok": False, "detail": "down"},
+        ],
+    }
+
+
+def test_metrics_are_those_of_the_registry() -> None:
+    """/metrics is the registry in Prometheus' text form."""
+    registry = CollectorRegistry()
+    Counter("smsgw_accepted", "Messages accepted.", registry=registry).inc(2)
+    response = ask(StandIn(), "GET", "/metrics", registry=registry)
+    assert response.content_type.startswith("text/plain; version=")
+    assert b"smsgw_accepted_total 2.0" in response.body

@@ -1,0 +1,682 @@
+"""The HTTP server: requests in any cut, answers in order, limits, timeouts, and bad input."""
+
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, connectProtocol
+from twisted.internet.protocol import Protocol
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from smsgw.http.server import HttpServerFactory, Limits, Request, Response, Site, plain_refusal
+
+GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+
+
+def post(body: bytes, *headers: bytes, path: bytes = b"/echo") -> bytes:
+    """A POST with its length."""
+    lines = [b"POST " + path + b" HTTP/1.1", b"Host: h", b"Content-Length: %d" % len(body)]
+    return b"\r\n".join([*lines, *headers]) + b"\r\n\r\n" + body
+
+
+class Wire(StringTransport):
+    """A transport that counts writes and remembers how it was closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes = 0
+        self.aborted = False
+
+    def write(self, data: bytes) -> None:
+        """Count it."""
+        self.writes += 1
+        super().write(data)
+
+    def abortConnection(self) -> None:
+        """Remember it."""
+        self.aborted = True
+
+    def pauseProducing(self) -> None:
+        """The protocol wants no input; said once only."""
+        assert self.producerState == "producing"
+        super().pauseProducing()
+
+
+class Bench:
+    """A server with a few resources, on a Clock."""
+
+    def __init__(self, **limits: Any) -> None:
+        self.clock = Clock()
+        self.site = Site()
+        self.requests: list[Request] = []
+        self.due: list[Deferred[Response]] = []
+        self.site.add("/", self.seen)
+        self.site.add("/echo", lambda request: Response(200, request.body))
+        self.site.add("/large/", lambda request: Response(200, request.body), body_limit=200_000)
+        self.site.add("/later", self.later)
+        self.site.add("/raises", self.raises)
+        self.site.add("/fails", lambda _: Deferred.fromCoroutine(self.coroutine(True)))
+        self.site.add("/coroutine", lambda _: self.coroutine(False))
+        self.server = HttpServerFactory(self.site, self.clock, Limits(**limits))
+
+    def seen(self, request: Request) -> Response:
+        """Answers at once."""
+        self.requests.append(request)
+        return Response(200, b"seen")
+
+    def later(self, request: Request) -> Deferred[Response]:
+        """Answers when the test says so."""
+        self.requests.append(request)
+        self.due.append(Deferred())
+        return self.due[-1]
+
+    def raises(self, request: Request) -> Response:
+        """A resource with a bug."""
+        raise ZeroDivisionError(request.path)
+
+    async def coroutine(self, fail: bool) -> Response:
+        """An ``async def`` resource."""
+        if fail:
+            raise ZeroDivisionError
+        return await succeed(Response(200, b"awaited"))
+
+    def connect(self) -> tuple[Any, Wire]:
+        """A new client: what it sends to, and what it is sent."""
+        connection = self.server.buildProtocol(None)
+        wire = Wire()
+        assert connection is not None
+        connection.makeConnection(wire)
+        return connection, wire
+
+    def pass_time(self, seconds: int) -> None:
+        """Second by second, as a reactor does."""
+        self.clock.pump([1.0] * seconds)
+
+
+def answers(octets: bytes) -> list[tuple[int, dict[bytes, bytes], bytes]]:
+    """Responses as (status, headers, body), for responses that have a length."""
+    found = []
+    while octets:
+        head, _, octets = octets.partition(b"\r\n\r\n")
+        first, *lines = head.split(b"\r\n")
+        headers = dict(line.split(b": ", 1) for line in lines)
+        size = int(headers.get(b"Content-Length", 0))
+        found.append((int(first.split(b" ")[1]), headers, octets[:size]))
+        octets = octets[size:]
+    return found
+
+
+class Requests(SynchronousTestCase):
+    """What comes of well-formed requests."""
+
+    def setUp(self) -> None:
+        """A client of a new server."""
+        self.bench = Bench()
+        self.connection, self.wire = self.bench.connect()
+
+    def exchange(self, octets: bytes) -> list[tuple[int, dict[bytes, bytes], bytes]]:
+        """Send, and take what was answered."""
+        self.wire.clear()
+        self.connection.dataReceived(octets)
+        return answers(self.wire.value())
+
+    def test_answer_has_length_type_and_date(self) -> None:
+        """A response carries what a client needs to read it and keep the connection."""
+        ((status, headers, body),) = self.exchange(GET)
+        self.assertEqual((status, body), (200, b"seen"))
+        self.assertEqual(headers[b"Content-Type"], b"text/plain; charset=utf-8")
+        self.assertRegex(headers[b"Date"], rb"^\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT$")
+        self.assertNotIn(b"Connection", headers)
+
+    def test_connection_is_kept_and_each_answer_is_one_write(self) -> None:
+        """Requests follow each other on one connection."""
+        for number in range(3):
+            ((_, _, body),) = self.exchange(post(b"%d" % number))
+            self.assertEqual(body, b"%d" % number)
+        self.assertEqual(self.wire.writes, 3)
+        self.assertFalse(self.wire.disconnecting)
+
+    def test_request_tells_what_the_client_said(self) -> None:
+        """Path, query, headers, body, and the peer reach the resource decoded."""
+        target = b"/a%20b?x=1&y=%C3%A9&x=2&z="
+        self.exchange(b"PUT " + target + b" HTTP/1.1\r\nHOST: h\r\nA: 1\r\na: 2\r\n\r\n")
+        (request,) = self.bench.requests
+        self.assertEqual((request.method, request.path), ("PUT", "/a b"))
+        self.assertEqual(request.query, {"x": ["1", "2"], "y": ["é"], "z": [""]})
+        self.assertEqual(request.headers, {b"host": b"h", b"a": b"1, 2"})
+        self.assertEqual((request.peer, request.secure), ("192.168.1.1", False))
+
+    def test_absolute_target_is_understood(self) -> None:
+        """RFC 9112 §3.2.2: a server accepts the absolute form."""
+        self.exchange(b"GET http://h:80/x/y?z=1 HTTP/1.1\r\nHost: h\r\n\r\n")
+        (request,) = self.bench.requests
+        self.assertEqual((request.path, request.query), ("/x/y", {"z": ["1"]}))
+
+    def test_chunked_body_is_joined_and_trailers_are_dropped(self) -> None:
+        """RFC 9112 §7.1."""
+        head = b"POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+        ((status, _, body),) = self.exchange(
+            head + b"3;x=1\r\nabc\r\n4\r\ndefg\r\n1\r\nh\r\n0\r\nHost: evil\r\n\r\n"
+        )
+        self.assertEqual((status, body), (200, b"abcdefgh"))
+
+    def test_head_has_the_length_and_no_body(self) -> None:
+        """RFC 9110 §9.3.2."""
+        self.connection.dataReceived(GET.replace(b"GET", b"HEAD"))
+        self.assertIn(b"\r\nContent-Length: 4\r\n", self.wire.value())
+        self.assertTrue(self.wire.value().endswith(b"\r\n\r\n"))
+
+    def test_204_has_neither_length_nor_type(self) -> None:
+        """RFC 9110 §8.6."""
+        self.bench.site.add("/none", lambda _: Response(204))
+        ((status, headers, _),) = self.exchange(GET.replace(b"/ ", b"/none "))
+        self.assertEqual((status, set(headers)), (204, {b"Date"}))
+
+    def test_client_may_ask_to_close(self) -> None:
+        """Connection: close is obeyed, and what follows is not served."""
+        head = GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+        ((_, headers, _),) = self.exchange(head + GET)
+        self.assertEqual(headers[b"Connection"], b"close")
+        self.assertTrue(self.wire.disconnecting)
+        self.assertEqual(len(self.bench.requests), 1)
+
+    def test_http_1_0_closes_unless_asked(self) -> None:
+        """An HTTP/1.0 client is told if the connection stays."""
+        keep = b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
+        ((_, headers, _),) = self.exchange(keep)
+        self.assertEqual(headers[b"Connection"], b"keep-alive")
+        ((_, headers, _),) = self.exchange(b"GET / HTTP/1.0\r\n\r\n")
+        self.assertEqual(headers[b"Connection"], b"close")
+        self.assertTrue(self.wire.disconnecting)
+
+    def test_offer_of_another_protocol_is_ignored(self) -> None:
+        """RFC 9110 §7.8: Upgrade may be ignored; the connection goes on."""
+        offer = GET.replace(b"\r\n\r\n", b"\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+        self.assertEqual([a[0] for a in self.exchange(offer + offer + GET)], [200, 200, 200])
+        self.assertEqual([a[0] for a in self.exchange(GET)], [200])
+
+    def test_expect_continue_is_answered_before_the_body(self) -> None:
+        """RFC 9110 §10.1.1: and not if the body is there already."""
+        octets = post(b"body", b"Expect: 100-continue")
+        self.connection.dataReceived(octets[:-4])
+        self.assertEqual(self.wire.value(), b"HTTP/1.1 100 Continue\r\n\r\n")
+        ((_, _, body),) = self.exchange(octets[-4:])
+        self.assertEqual(body, b"body")
+        ((status, _, _),) = self.exchange(octets)
+        self.assertEqual(status, 200)
+
+    def test_expect_continue_waits_for_its_turn(self) -> None:
+        """A 100 does not overtake the answer to an earlier request."""
+        octets = post(b"body", b"Expect: 100-continue")
+        self.connection.dataReceived(GET.replace(b"/ ", b"/later ") + octets[:-4])
+        self.assertEqual(self.wire.value(), b"")
+        self.bench.due[0].callback(Response(200, b"first"))
+        self.assertTrue(self.wire.value().endswith(b"firstHTTP/1.1 100 Continue\r\n\r\n"))
+
+    def test_async_def_and_deferred_are_awaited(self) -> None:
+        """A resource is any of three kinds."""
+        ((_, _, body),) = self.exchange(GET.replace(b"/ ", b"/coroutine "))
+        self.assertEqual(body, b"awaited")
+
+    def test_failing_resource_is_500_with_a_number_that_is_in_the_log(self) -> None:
+        """A bug is answered, logged, and the connection goes on."""
+        for path in (b"/raises ", b"/fails "):
+            ((status, _, body),) = self.exchange(GET.replace(b"/ ", path))
+            self.assertEqual(status, 500)
+            self.assertRegex(body, rb"^Internal Server Error, request id [0-9a-f]{12}\n$")
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+        self.assertEqual([a[0] for a in self.exchange(GET)], [200])
+
+    def test_line_breaks_in_headers_are_our_misuse(self) -> None:
+        """Nothing that a client said can add a header of its own."""
+        with self.assertRaises(ValueError):
+            Response(200, headers=[(b"X", b"a\r\nSet-Cookie: b")])
+
+
+class Order(SynchronousTestCase):
+    """Pipelined requests."""
+
+    def test_second_request_waits_for_the_first_answer(self) -> None:
+        """Answers are in order, and a request is served when it is its turn."""
+        bench = Bench()
+        connection, wire = bench.connect()
+        connection.dataReceived(GET.replace(b"/ ", b"/later ") * 2 + GET)
+        self.assertEqual(len(bench.requests), 1)
+        bench.due[0].callback(Response(200, b"first"))
+        self.assertEqual(len(bench.requests), 2)
+        bench.due[1].callback(Response(200, b"second"))
+        bodies = [body for _, _, body in answers(wire.value())]
+        self.assertEqual(bodies, [b"first", b"second", b"seen"])
+
+    def test_fault_is_answered_after_what_came_before_it(self) -> None:
+        """The last word comes last."""
+        bench = Bench()
+        connection, wire = bench.connect()
+        connection.dataReceived(GET.replace(b"/ ", b"/later ") + b"rubbish\r\n\r\n")
+        self.assertEqual(wire.value(), b"")
+        bench.due[0].callback(Response(200, b"first"))
+        self.assertEqual([status for status, _, _ in answers(wire.value())], [200, 501])
+
+    def test_long_pipeline_is_answered_without_deep_recursion(self) -> None:
+        """Deferreds that have fired already do not pile up on the stack."""
+        bench = Bench()
+        bench.site.add("/now", lambda _: succeed(Response(200, b"x")))
+        connection, wire = bench.connect()
+        connection.dataReceived(GET.replace(b"/ ", b"/now ") * 2000)
+        self.assertEqual(len(answers(wire.value())), 2000)
+
+    def test_reading_pauses_while_many_wait(self) -> None:
+        """What a client may have us keep is bounded; reading resumes when it is answered."""
+        bench = Bench()
+        connection, wire = bench.connect()
+        connection.dataReceived(GET.replace(b"/ ", b"/later ") + GET * 5000)
+        self.assertEqual(wire.producerState, "paused")
+        self.assertLess(len(connection._waiting), 500)
+        bench.due[0].callback(Response())
+        self.assertEqual(len(answers(wire.value())), 5001)
+        self.assertEqual(wire.producerState, "producing")
+
+    def test_nothing_is_served_to_a_client_that_does_not_read(self) -> None:
+        """Answers are not piled up in memory; after a while the client is cut off."""
+        bench = Bench(unread_s=30)
+        connection, wire = bench.connect()
+        connection.pauseProducing()
+        connection.dataReceived(GET * 20)
+        self.assertEqual(wire.value(), b"")
+        self.assertEqual(wire.producerState, "paused")
+        bench.pass_time(10)
+        connection.resumeProducing()
+        self.assertEqual(len(answers(wire.value())), 20)
+        self.assertEqual(wire.producerState, "producing")
+        connection.pauseProducing()
+        bench.pass_time(31)
+        self.assertTrue(wire.aborted)
+
+    def test_answer_after_the_client_left_is_thrown_away(self) -> None:
+        """A connection that is gone is not written to."""
+        bench = Bench()
+        connection, wire = bench.connect()
+        connection.dataReceived(GET.replace(b"/ ", b"/later ") * 2)
+        connection.connectionLost()
+        bench.due[0].callback(Response())
+        self.assertEqual((wire.value(), len(bench.requests)), (b"", 1))
+
+
+class Faults(SynchronousTestCase):
+    """What cannot be read gets an exact answer, then the connection ends."""
+
+    def refused(self, octets: bytes, *more: bytes) -> int:
+        """The status of the one answer; nothing more is read after it."""
+        bench = Bench()
+        connection, wire = bench.connect()
+        for piece in (octets, *more):
+            connection.dataReceived(piece)
+        ((status, headers, _),) = answers(wire.value())
+        self.assertEqual(headers[b"Connection"], b"close")
+        connection.dataReceived(GET)
+        self.assertEqual(len(answers(wire.value())), 1)
+        self.assertEqual(bench.requests, [])
+        return status
+
+    def test_each_fault_has_its_status(self) -> None:
+        """RFC 9110 §15.5 and §15.6."""
+        chunked = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n"
+        cases = [
+            (b"GET / HTTP/1.1\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+            (chunked + b"Content-Length: 3\r\n\r\n", 400),
+            (chunked + b"\r\nxyz\r\n", 400),
+            (b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 65537\r\n\r\n", 413),
+            (b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " + b"9" * 18 + b"\r\n\r\n", 413),
+            (b"GET /" + b"a" * 8200 + b" HTTP/1.1\r\nHost: h\r\n\r\n", 414),
+            (post(b"b", b"Expect: a miracle"), 417),
+            (b"GET / HTTP/1.1\r\nHost: h\r\n" + b"A: b\r\n" * 4000 + b"\r\n", 431),
+            (b"BREW / HTTP/1.1\r\nHost: h\r\n\r\n", 501),
+            (b"CONNECT h:1 HTTP/1.1\r\nHost: h\r\n\r\n", 501),
+            (post(b"b", b"Connection: upgrade", b"Upgrade: h2c"), 501),
+            (b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
+            (b"GET / HTTP/2.0\r\nHost: h\r\n\r\n", 505),
+            (b"GET / HTTP/3.7\r\nHost: h\r\n\r\n", 505),
+            (b"GET /\r\n\r\n", 505),
+        ]
+        for octets, status in cases:
+            self.assertEqual(self.refused(octets), status, octets[:80])
+
+    def test_header_without_end_is_431(self) -> None:
+        """A header that never ends is not collected without bound, however it is cut."""
+        self.assertEqual(self.refused(b"GET / HTTP/1.1\r\nA: ", *[b"b" * 4000] * 10), 431)
+
+    def test_trailer_without_end_is_refused(self) -> None:
+        """The same after a chunked body."""
+        head = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: "
+        self.assertEqual(self.refused(head, *[b"b" * 4000] * 10), 400)
+
+    def test_chunked_body_is_bounded(self) -> None:
+        """413 when the chunks together pass the limit."""
+        head = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+        self.assertEqual(self.refused(head, *[b"1000\r\n" + b"b" * 4096 + b"\r\n"] * 17), 413)
+
+    def test_path_may_take_larger_bodies(self) -> None:
+        """A limit belongs to a path."""
+        bench = Bench()
+        connection, wire = bench.connect()
+        connection.dataReceived(post(b"b" * 200_000, path=b"/large/x"))
+        ((status, _, body),) = answers(wire.value())
+        self.assertEqual((status, len(body)), (200, 200_000))
+
+    def test_path_says_it_in_its_own_words(self) -> None:
+        """A fault that is found before the resource is asked is told in the dialect of the path."""
+        bench = Bench()
+        bench.site.add("/rest", bench.seen, refuse=lambda status, _: Response(status, b"{}"))
+        connection, wire = bench.connect()
+        connection.dataReceived(post(b"b" * 65_537, path=b"/rest"))
+        ((status, _, body),) = answers(wire.value())
+        self.assertEqual((status, body), (413, b"{}"))
+
+    def test_head_of_the_allowed_size_passes_in_any_cut(self) -> None:
+        """The limit does not count what is fed in pieces twice."""
+        bench = Bench()
+        connection, wire = bench.connect()
+        octets = b"GET / HTTP/1.1\r\nHost: h\r\nA: " + b"b" * 16_000 + b"\r\n\r\n"
+        for start in range(0, len(octets), 100):
+            connection.dataReceived(octets[start : start + 100])
+        self.assertEqual([a[0] for a in answers(wire.value())], [200])
+
+
+class Time(SynchronousTestCase):
+    """Slow clients, on a Clock."""
+
+    def setUp(self) -> None:
+        """A client of a new server."""
+        self.bench = Bench()
+        self.connection, self.wire = self.bench.connect()
+
+    def test_idle_connection_is_closed_without_a_word(self) -> None:
+        """60 s after the last answer."""
+        self.bench.pass_time(50)
+        self.connection.dataReceived(GET)
+        self.wire.clear()
+        self.bench.pass_time(59)
+        self.assertFalse(self.wire.disconnecting)
+        self.bench.pass_time(2)
+        self.assertTrue(self.wire.disconnecting)
+        self.assertEqual(self.wire.value(), b"")
+
+    def test_slow_head_is_408(self) -> None:
+        """A head has 30 s in all, however it drips."""
+        for octet in GET[:20] + b"o" * 20:
+            self.connection.dataReceived(bytes([octet]))
+            self.bench.pass_time(1)
+        self.assertEqual([a[0] for a in answers(self.wire.value())], [408])
+        self.bench.pass_time(10)
+        self.assertTrue(self.wire.aborted)
+
+    def test_slow_body_is_408(self) -> None:
+        """A body that drips wins no time."""
+        self.connection.dataReceived(post(b"b" * 60_000)[:-59_000])
+        for _ in range(32):
+            self.connection.dataReceived(b"b")
+            self.bench.pass_time(1)
+        self.assertEqual([a[0] for a in answers(self.wire.value())], [408])
+
+    def test_large_body_may_take_longer_than_its_head(self) -> None:
+        """What comes at the speed asked for is never late."""
+        octets = post(b"b" * 200_000, path=b"/large/")
+        for start in range(0, len(octets), 4096):
+            self.connection.dataReceived(octets[start : start + 4096])
+            if start % 16_384 == 0:
+                self.bench.pass_time(3)
+        self.assertEqual([a[0] for a in answers(self.wire.value())], [200])
+
+    def test_client_is_not_hurried_while_it_waits_for_us(self) -> None:
+        """A slow resource is our time, not the client's."""
+        self.connection.dataReceived(GET.replace(b"/ ", b"/later ") + b"GET")
+        self.bench.pass_time(300)
+        self.bench.due[0].callback(Response(200, b"late"))
+        self.assertEqual([a[2] for a in answers(self.wire.value())], [b"late"])
+        self.bench.pass_time(31)
+        self.assertEqual([a[0] for a in answers(self.wire.value())], [200, 408])
+
+    def test_no_timer_is_left_behind(self) -> None:
+        """With the last connection the sweep ends."""
+        self.connection.connectionLost()
+        self.assertEqual(self.bench.clock.getDelayedCalls(), [])
+
+
+class Draining(SynchronousTestCase):
+    """The end of the service."""
+
+    def test_what_is_under_way_is_answered(self) -> None:
+        """Idle connections close at once, the others after their answer; new ones are not taken."""
+        bench = Bench()
+        idle, idle_wire = bench.connect()
+        busy, busy_wire = bench.connect()
+        half, half_wire = bench.connect()
+        busy.dataReceived(GET.replace(b"/ ", b"/later "))
+        half.dataReceived(GET[:10])
+        done = bench.server.drain()
+        self.assertIsNone(bench.server.buildProtocol(None))
+        self.assertTrue(idle_wire.disconnecting)
+        self.assertFalse(busy_wire.disconnecting)
+        bench.due[0].callback(Response(200, b"done"))
+        half.dataReceived(GET[10:])
+        for wire in (busy_wire, half_wire):
+            ((status, headers, _),) = answers(wire.value())
+            self.assertEqual((status, headers[b"Connection"]), (200, b"close"))
+            self.assertTrue(wire.disconnecting)
+        self.assertNoResult(done)
+        for connection in (idle, busy, half):
+            connection.connectionLost()
+        self.successResultOf(done)
+        self.assertEqual(bench.clock.getDelayedCalls(), [])
+
+    def test_what_takes_too_long_is_cut_off(self) -> None:
+        """The wait is bounded."""
+        bench = Bench()
+        connection, wire = bench.connect()
+        connection.dataReceived(GET.replace(b"/ ", b"/later "))
+        done = bench.server.drain(5)
+        bench.pass_time(6)
+        self.assertTrue(wire.aborted)
+        connection.connectionLost()
+        self.successResultOf(done)
+
+    def test_nothing_to_drain(self) -> None:
+        """Without connections it is done at once."""
+        self.successResultOf(Bench().server.drain())
+
+    def test_connections_are_bounded(self) -> None:
+        """One beyond the limit is closed right after accept."""
+        bench = Bench(connections=1)
+        connection, _ = bench.connect()
+        self.assertIsNone(bench.server.buildProtocol(None))
+        connection.connectionLost()
+        self.assertIsNotNone(bench.server.buildProtocol(None))
+
+
+class Routing(SynchronousTestCase):
+    """The table of paths."""
+
+    def test_nearest_route_answers(self) -> None:
+        """Exact before folder, deeper folder before shallower, a slash at the end is ignored."""
+        site = Site()
+        for path in ("/a", "/a/", "/a/b/", "/a/b/c"):
+            site.add(path, lambda _, path=path: Response(200, path.encode()))
+        cases = {
+            "/a": b"/a",
+            "/a/": b"/a",
+            "/a/x": b"/a/",
+            "/a/x/y": b"/a/",
+            "/a/b": b"/a/b/",
+            "/a/x/": b"/a/",
+            "/a/b/x": b"/a/b/",
+            "/a/b/c": b"/a/b/c",
+            "/a/b/c/": b"/a/b/c",
+            "/A": b"Not Found\n",
+            "": b"Not Found\n",
+            "*": b"Not Found\n",
+            "/": b"Not Found\n",
+            "//": b"Not Found\n",
+        }
+        for path, name in cases.items():
+            answer = site.answer(Request("GET", path.encode(), {}))
+            assert isinstance(answer, Response)
+            self.assertEqual(answer.body, name, path)
+
+
+STREAM = (
+    post(b"one")
+    + GET
+    + b"POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+    + b"3\r\ntwo\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n"
+    + GET.replace(b"GET", b"HEAD")
+    + post(b"", path=b"/")
+    + b"BREW / HTTP/1.1\r\n\r\n"
+)
+
+
+def cut(octets: bytes, places: list[int]) -> list[bytes]:
+    """``octets`` in pieces."""
+    edges = [0, *sorted(place % (len(octets) + 1) for place in places), len(octets)]
+    return [octets[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b]
+
+
+def spoken(pieces: list[bytes]) -> bytes:
+    """What a server answers to octets that arrive so, without the dates."""
+    connection, wire = Bench().connect()
+    for piece in pieces:
+        connection.dataReceived(piece)
+    lines = wire.value().split(b"\r\n")
+    return b"\r\n".join(line for line in lines if not line.startswith(b"Date: "))
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.integers(0, len(STREAM)), max_size=30))
+def test_answers_do_not_depend_on_how_the_octets_arrive(places: list[int]) -> None:
+    """The same stream in any cut gets the same answers."""
+    assert spoken(cut(STREAM, places)) == spoken([STREAM])
+
+
+FRAGMENTS = st.sampled_from(
+    [
+        b"GET / HTTP/1.1\r\n",
+        b"POST /echo HTTP/1.1\r\n",
+        b"Host: h\r\n",
+        b"Content-Length: 5\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"Expect: 100-continue\r\n",
+        b"Connection: Upgrade\r\nUpgrade: x\r\n",
+        b"Connection: close\r\n",
+        b"\r\n",
+        b"5\r\nhello\r\n",
+        b"0\r\n\r\n",
+        b"hello",
+    ]
+)
+
+
+@settings(deadline=None, max_examples=400)
+@given(
+    st.lists(FRAGMENTS | st.binary(max_size=40), max_size=20).map(b"".join),
+    st.lists(st.integers(0, 1000), max_size=6),
+)
+def test_arbitrary_octets_never_raise(octets: bytes, places: list[int]) -> None:
+    """Whatever comes is answered or waited for, in whole responses; time ends what is incomplete."""
+    bench = Bench()
+    connection, wire = bench.connect()
+    for piece in cut(octets, places):
+        connection.dataReceived(piece)
+    bench.pass_time(70)
+    assert wire.value() == b"" or wire.value().startswith(b"HTTP/1.1 ")
+    assert wire.disconnecting or wire.aborted
+    connection.connectionLost()
+    assert bench.clock.getDelayedCalls() == []
+
+
+class Client(Protocol):
+    """Sends what it is told and collects what comes until the end."""
+
+    def __init__(self, octets: bytes) -> None:
+        self.octets = octets
+        self.answer = b""
+        self.done: Deferred[bytes] = Deferred()
+
+    def connectionMade(self) -> None:
+        """Send."""
+        assert self.transport is not None
+        self.transport.write(self.octets)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Collect."""
+        self.answer += data
+
+    def connectionLost(self, reason: Any = None) -> None:
+        """The end."""
+        self.done.callback(self.answer)
+
+
+class Sockets(TestCase):
+    """Over real sockets."""
+
+    async def serve(self, octets: bytes) -> bytes:
+        """What a client that sends ``octets`` is answered until the server closes."""
+        bench = Bench()
+        server = HttpServerFactory(bench.site, reactor)  # type: ignore[arg-type]
+        port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(server)
+        try:
+            client = Client(octets)
+            await connectProtocol(
+                TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port), client
+            )
+            return await client.done
+        finally:
+            await server.drain(1)
+            await port.stopListening()
+
+    def test_request_is_answered_and_the_connection_closed(self) -> Coroutine[Any, Any, None]:
+        """One exchange over TCP."""
+
+        async def run() -> None:
+            answer = await self.serve(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            self.assertTrue(answer.startswith(b"HTTP/1.1 200 OK\r\n"))
+            self.assertTrue(answer.endswith(b"seen"))
+
+        return run()
+
+    async def test_refusal_reaches_a_client_that_is_still_sending(self) -> None:
+        """A large body that is not wanted does not reset the connection under its answer."""
+        answer = await self.serve(post(b"b" * 4_000_000))
+        self.assertTrue(answer.startswith(b"HTTP/1.1 413 "))
+
+
+def test_access_log_is_off_unless_asked_for(caplog: Any) -> None:
+    """A line for each answer, on request."""
+    bench = Bench()
+    connection, _ = bench.connect()
+    with caplog.at_level("INFO", "smsgw.http.access"):
+        connection.dataReceived(GET)
+        assert caplog.messages == []
+        bench.server.access = True
+        connection.dataReceived(GET)
+    assert caplog.messages == ["192.168.1.1 GET / 200 4"]
+
+
+def test_plain_refusal_is_text() -> None:
+    """What a path without a dialect says."""
+    assert plain_refusal(404, "Not Found").body == b"Not Found\n"
+
+
+def test_date_is_the_present() -> None:
+    """The Date header follows the clock of the wall."""
+    bench = Bench()
+    bench.connect()
+    assert time.strftime("%Y", time.gmtime()).encode() in bench.server.date

@@ -1,0 +1,205 @@
+"""The embedded queues: order, bounded memory, retries, and that nothing is lost or doubled."""
+
+from attrs import define, field
+from twisted.internet import reactor
+from twisted.internet.task import Clock
+from twisted.trial.unittest import TestCase
+
+from smsgw.message import Message
+from smsgw.queues import Entry, Transaction, embedded
+from smsgw.queues.embedded import EmbeddedQueues
+from smsgw.store import records
+from smsgw.store.database import close_store, open_store
+from smsgw.store.journal import Journal
+from smsgw.store.records import Records
+from tests.folders import temporary_folder
+
+QUEUE = "carrier:north"
+
+
+@define(eq=False)
+class Taker:
+    """A consumer with a window."""
+
+    window: int
+    taken: list[Entry] = field(factory=list)
+    seen: list[int] = field(factory=list)
+
+    @property
+    def room(self) -> int:
+        return self.window - len(self.taken)
+
+    def take(self, entries: list[Entry]) -> None:
+        assert len(entries) <= self.room
+        self.taken += entries
+        self.seen += [entry.message.id for entry in entries]
+
+
+class EmbeddedTests(TestCase):
+    def setUp(self) -> None:
+        self.url = f"sqlite:///{temporary_folder(self)}/store.db"
+        self.engine = open_store(self.url)
+        self.addCleanup(close_store, self.engine)
+        self.journal = Journal(self.engine, reactor)  # type: ignore[arg-type]
+        self.journal.start()
+        self.addCleanup(self.journal.stop)
+        self.clock = Clock()
+        self.known = Records()
+        self.queues = self.a_gateway()
+
+    def a_gateway(self) -> EmbeddedQueues:
+        return EmbeddedQueues(self.journal, self.known, self.clock, self.clock.seconds)
+
+    def putting(self, *ids: int, due: int = 0, queue: str = QUEUE) -> Transaction:
+        transaction = Transaction()
+        for id in ids:
+            message = Message(
+                source="1", destination="2", parts=[b"x"], id=id, account="a", carriers=["north"]
+            )
+            self.known.known[id] = message
+            transaction.changes.messages.append(records.row(message, None))
+            transaction.put.append(Entry(10_000 + id, queue, due, 0, message, expires_at=1 << 40))
+        return transaction
+
+    async def settle(self, taker: Taker, count: int | None = None) -> None:
+        done, taker.taken = taker.taken[:count], taker.taken[count or len(taker.taken) :]
+        transaction = Transaction()
+        for entry in done:
+            transaction.settle(entry)
+        await self.queues.commit(transaction)
+        self.queues.pump(QUEUE)
+        await self.quiet()
+
+    async def quiet(self) -> None:
+        """Everything handed to the journal so far has been done, and what follows from it."""
+        for _ in range(3):
+            await self.journal.run(lambda _: None)
+
+    async def test_an_entry_goes_to_its_consumer_after_the_commit(self) -> None:
+        """Nothing is handed out before it is durable."""
+        taker = Taker(10)
+        self.queues.subscribe(QUEUE, taker)
+        done = self.queues.commit(self.putting(1))
+        self.assertEqual(taker.seen, [])
+        await done
+        self.assertEqual(taker.seen, [1])
+
+    async def test_entries_wait_for_a_consumer_and_for_room(self) -> None:
+        """A window of two takes two at a time, first in, first out."""
+        await self.queues.commit(self.putting(1, 2, 3, 4, 5))
+        taker = Taker(2)
+        self.queues.subscribe(QUEUE, taker)
+        self.assertEqual(taker.seen, [1, 2])
+        await self.settle(taker)
+        await self.settle(taker)
+        self.assertEqual(taker.seen, [1, 2, 3, 4, 5])
+
+    async def test_memory_is_bounded_and_order_kept_when_much_waits(self) -> None:
+        """What does not fit in memory is read back in order, each entry once."""
+        total = 5 * embedded.RESIDENT // 2
+        for start in range(1, total, 500):
+            await self.queues.commit(self.putting(*range(start, start + 500)))
+        ready, _, behind = self.queues.resident()[QUEUE]
+        self.assertLessEqual(ready, embedded.RESIDENT)
+        self.assertTrue(behind)
+        taker = Taker(700)
+        self.queues.subscribe(QUEUE, taker)
+        more = 0
+        while taker.taken:
+            self.assertLessEqual(self.queues.resident()[QUEUE][0], embedded.RESIDENT)
+            if more < 3:
+                more += 1
+                await self.queues.commit(self.putting(100_000 + more))
+            await self.settle(taker)
+        self.assertEqual(taker.seen, [*range(1, total + 1), 100_001, 100_002, 100_003])
+        self.assertFalse(self.queues.resident()[QUEUE][2])
+
+    async def test_an_entry_stored_while_a_page_is_read_is_not_missed(self) -> None:
+        """A commit that falls between a page's read and its arrival leaves the queue behind."""
+        for start in range(1, embedded.RESIDENT + 1, 500):
+            await self.queues.commit(self.putting(*range(start, start + 500)))
+        await self.queues.commit(self.putting(5_000))
+        taker = Taker(embedded.RESIDENT)
+        self.queues.subscribe(QUEUE, taker)  # the page is asked for here
+        await self.queues.commit(self.putting(5_001))
+        await self.quiet()
+        await self.settle(taker)
+        self.assertEqual(taker.seen[-2:], [5_000, 5_001])
+
+    async def test_two_consumers_share_what_there_is(self) -> None:
+        """Entries go to all consumers in proportion to their room."""
+        first, second = Taker(30), Taker(10)
+        self.queues.subscribe(QUEUE, first)
+        self.queues.subscribe(QUEUE, second)
+        await self.queues.commit(self.putting(*range(1, 21)))
+        self.assertEqual((len(first.taken), len(second.taken)), (15, 5))
+
+    async def test_a_postponed_entry_comes_again_when_it_is_due(self) -> None:
+        """A retry is a due time, and counts its attempts."""
+        taker = Taker(1)
+        self.queues.subscribe(QUEUE, taker)
+        await self.queues.commit(self.putting(1))
+        transaction = Transaction()
+        transaction.postpone(taker.taken.pop(), 5_000)
+        await self.queues.commit(transaction)
+        self.clock.advance(4.9)
+        await self.quiet()
+        self.assertEqual(taker.seen, [1])
+        self.clock.advance(0.2)
+        await self.quiet()
+        self.assertEqual(taker.seen, [1, 1])
+        self.assertEqual(taker.taken[0].attempts, 1)
+        self.assertIs(taker.taken[0].message, self.known.known[1])
+
+    async def test_a_scheduled_entry_waits_in_the_store(self) -> None:
+        """An entry for later takes no memory and no place of those that are due."""
+        taker = Taker(5)
+        self.queues.subscribe(QUEUE, taker)
+        await self.queues.commit(self.putting(1, due=60_000))
+        await self.queues.commit(self.putting(2))
+        self.assertEqual(taker.seen, [2])
+        self.assertEqual(self.queues.resident()[QUEUE][0], 0)
+        self.clock.advance(61)
+        await self.quiet()
+        self.assertEqual(taker.seen, [2, 1])
+
+    async def test_what_was_not_settled_comes_again_after_a_restart(self) -> None:
+        """A new process finds every entry that the last one did not settle, and no other."""
+        taker = Taker(2)
+        self.queues.subscribe(QUEUE, taker)
+        await self.queues.commit(self.putting(1, 2, 3, 4))
+        await self.settle(taker, 1)
+        self.queues.stop()
+        self.queues = self.a_gateway()
+        await self.queues.load()
+        again = Taker(10)
+        self.queues.subscribe(QUEUE, again)
+        self.clock.advance(0.001)
+        await self.quiet()
+        self.assertEqual(again.seen, [2, 3, 4])
+
+    async def test_a_failed_commit_hands_out_nothing(self) -> None:
+        """An entry that was not stored is never sent (I1, I3)."""
+        taker = Taker(5)
+        self.queues.subscribe(QUEUE, taker)
+        await self.queues.commit(self.putting(1))
+        with self.assertRaises(Exception):  # noqa: B017  # whatever the store says
+            await self.queues.commit(self.putting(1))
+        self.assertEqual(taker.seen, [1])
+
+    async def test_an_unsubscribed_consumer_gets_nothing_more(self) -> None:
+        """After unbind entries wait for the next bind."""
+        taker = Taker(5)
+        self.queues.subscribe(QUEUE, taker)
+        self.queues.unsubscribe(QUEUE, taker)
+        await self.queues.commit(self.putting(1))
+        self.assertEqual(taker.seen, [])
+
+    async def test_one_full_queue_holds_up_no_other(self) -> None:
+        """A carrier that is down with much waiting does not slow another (I5)."""
+        for start in range(1, 3_001, 500):
+            await self.queues.commit(self.putting(*range(start, start + 500)))
+        taker = Taker(5)
+        self.queues.subscribe("carrier:south", taker)
+        await self.queues.commit(self.putting(9_000, queue="carrier:south"))
+        self.assertEqual(taker.seen, [9_000])

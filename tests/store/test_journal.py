@@ -1,0 +1,172 @@
+"""The journal: group commit, all or nothing, one bad change harms no other."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, Engine, select, text
+from twisted.internet import reactor
+from twisted.internet.defer import gatherResults
+from twisted.trial.unittest import TestCase
+
+from smsgw.message import Message
+from smsgw.store import records, schema
+from smsgw.store.database import StoreUnusable, close_store, open_store
+from smsgw.store.journal import Changes, Journal, StoreFailed
+from tests.folders import temporary_folder
+
+
+def a_message(id: int) -> Message:
+    return Message(
+        source="447700900000",
+        destination="447700900123",
+        parts=[b"Hello"],
+        account="acme",
+        id=id,
+        accepted_at=1_000,
+        expires_at=2_000,
+        carriers=["north"],
+        client_reference="A-17",
+        tlvs=[(0x0204, b"\0\1")],
+    )
+
+
+def inserting(*ids: int) -> Changes:
+    changes = Changes()
+    for id in ids:
+        changes.messages.append(records.row(a_message(id), 3_000))
+        changes.entries.append((id, "carrier:north", 1_000, 0, id, 0, 0, 2_000))
+    return changes
+
+
+class JournalTests(TestCase):
+    def setUp(self) -> None:
+        self.engine: Engine = open_store(f"sqlite:///{temporary_folder(self)}/store.db")
+        self.addCleanup(close_store, self.engine)
+        self.journal = Journal(self.engine, reactor)  # type: ignore[arg-type]
+        self.journal.start()
+        self.addCleanup(self.journal.stop)
+
+    async def count(self, table: str) -> int:
+        return await self.journal.run(
+            lambda c: c.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()
+        )
+
+    async def test_a_commit_fires_when_its_rows_are_there(self) -> None:
+        """What was committed is read by the next read."""
+        await self.journal.commit(inserting(1))
+        self.assertEqual(await self.count("message"), 1)
+        self.assertEqual(await self.count("queue"), 1)
+
+    async def test_a_message_comes_back_as_it_was(self) -> None:
+        """A row read is equal to the message written."""
+        await self.journal.commit(inserting(7))
+        [read] = await self.journal.run(lambda c: records.read(c, [7]))
+        self.assertEqual(read, a_message(7))
+
+    async def test_waiting_changes_share_a_transaction(self) -> None:
+        """A hundred changes handed in at once are far fewer transactions."""
+        await gatherResults([self.journal.commit(inserting(n)) for n in range(1, 101)])
+        self.assertEqual(await self.count("message"), 100)
+        self.assertLess(self.journal.transactions, 100)
+        self.assertEqual(self.journal.changes, 100)
+
+    async def test_one_bad_change_harms_no_other(self) -> None:
+        """Of changes merged into one transaction only the one that cannot be stored fails."""
+        await self.journal.commit(inserting(1))
+        good, bad, other = (
+            self.journal.commit(changes)
+            for changes in (inserting(2), inserting(1), inserting(3))
+        )
+        await good
+        await other
+        await self.assertFailure(bad, StoreFailed)
+        self.assertEqual(await self.count("message"), 3)
+        self.assertEqual(self.journal.failing, "")
+
+    async def test_a_change_is_all_or_nothing(self) -> None:
+        """A change with a row that cannot be stored leaves none of its rows behind."""
+        await self.journal.commit(inserting(1))
+        await self.assertFailure(self.journal.commit(inserting(2, 3, 1)), StoreFailed)
+        self.assertEqual(await self.count("message"), 1)
+        self.assertEqual(await self.count("queue"), 1)
+
+    async def test_an_entry_put_and_settled_in_one_batch_is_gone(self) -> None:
+        """Statements of one transaction are ordered so that a settlement meets its entry."""
+        settle = Changes(settled=[1], closed=[(1, 2, 0, "", 5_000)])
+        await gatherResults([self.journal.commit(inserting(1)), self.journal.commit(settle)])
+        self.assertEqual(await self.count("queue"), 0)
+        [read] = await self.journal.run(lambda c: records.read(c, [1]))
+        self.assertEqual((read.state, read.done_at), (2, 5_000))
+
+    async def test_of_two_states_in_one_batch_the_last_holds(self) -> None:
+        """Two updates of one message in one transaction do not race."""
+        await self.journal.commit(inserting(1))
+        changes = Changes(closed=[(1, 7, 224, "", 1), (1, 2, 0, "", 2)])
+        await self.journal.commit(changes)
+        [read] = await self.journal.run(lambda c: records.read(c, [1]))
+        self.assertEqual((read.state, read.error, read.done_at), (2, 0, 2))
+
+    async def test_an_error_keeps_no_text_of_a_message(self) -> None:
+        """The reason of a failed commit names the fault, not the parameters."""
+        await self.journal.commit(inserting(1))
+        failure = await self.assertFailure(self.journal.commit(inserting(1)), StoreFailed)
+        self.assertIn("UNIQUE", str(failure))
+        self.assertNotIn("Hello", str(failure))
+
+    async def test_many_rows_are_written_in_chunks(self) -> None:
+        """A change of more rows than a statement takes is stored whole."""
+        await self.journal.commit(inserting(*range(1, 438)))
+        await self.journal.commit(Changes(settled=list(range(1, 437))))
+        self.assertEqual(await self.count("queue"), 1)
+
+    async def test_a_part_acknowledged_again_replaces_the_first(self) -> None:
+        """A part that was sent twice is matched by the carrier's newest id."""
+        await self.journal.commit(inserting(1))
+        await self.journal.commit(Changes(parts=[(1, 0, "north", "aa", 5, 1)]))
+        await self.journal.commit(Changes(parts=[(1, 0, "north", "bb", 6, 1)]))
+
+        def found(connection: Connection) -> list[tuple[str, int, int]]:
+            return records.by_carrier_id(connection, "north", ["aa", "bb"])
+
+        self.assertEqual(await self.journal.run(found), [("bb", 1, 0)])
+
+    async def test_a_read_that_fails_tells_its_caller_only(self) -> None:
+        """After a failed read the journal serves the next one."""
+        await self.assertFailure(self.journal.run(lambda _: 1 // 0), ZeroDivisionError)
+        self.assertEqual(await self.count("message"), 0)
+
+
+def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    """A revision that this version does not know is told in one line, and nothing is touched."""
+    url = f"sqlite:///{tmp_path}/store.db"
+    engine = open_store(url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    close_store(engine)
+    with pytest.raises(StoreUnusable, match="newer smsgw"):
+        open_store(url)
+
+
+def test_a_store_is_opened_once(tmp_path: Path) -> None:
+    """The tables that migrations make are those of the schema."""
+    engine = open_store(f"sqlite:///{tmp_path}/store.db")
+    with engine.begin() as connection:
+        for table in schema.metadata.sorted_tables:
+            assert connection.execute(select(table)).fetchall() == []
+    close_store(engine)
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("nonsense", "is no URL"),
+        ("sqlite://", "a file is needed"),
+        ("mysql://localhost/x", "is not served"),
+        ("sqlite:////proc/version/x.db", "store.url"),
+    ],
+)
+def test_a_store_that_cannot_be_is_told_in_one_line(url: str, why: str) -> None:
+    """What is wrong with store.url is said with the key's name."""
+    with pytest.raises(StoreUnusable, match=why) as error:
+        open_store(url)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,361 @@
+"""The command line: on the store alone, and with a gateway behind its admin socket."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from socketserver import StreamRequestHandler, UnixStreamServer
+from typing import Any
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+from prometheus_client import CollectorRegistry
+from sqlalchemy import insert
+
+from smsgw import cli, demo
+from smsgw.config import Config, Store
+from smsgw.http.admin import add
+from smsgw.http.site import Request, Response, Site
+from smsgw.identities import to_guid, to_hex
+from smsgw.message import Acknowledgement, Message, MessageState
+from smsgw.operate.offline import OfflineOperator
+from smsgw.operate.operator import CarrierView, Sent
+from smsgw.operate.remote import RemoteOperator, admin_endpoint
+from smsgw.operate.views import message_view, parse_id
+from smsgw.store import records, schema
+from smsgw.store.database import close_store, open_store
+from smsgw.store.secrets import verify
+
+ID = 7_654_321_000_111
+TEXT = demo.provisioning("secret12", "http-secret")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A directory with a configuration of its own and the demo's provisioning file."""
+    (tmp_path / "smsgw.toml").write_text(
+        f'[store]\nurl = "sqlite:///{tmp_path}/smsgw.db"\n'
+        f'[http]\nadmin = ["unix:{tmp_path}/admin.sock:mode=600"]\n'
+    )
+    (tmp_path / "p.toml").write_text(TEXT)
+    return tmp_path
+
+
+def run(place: Path, *arguments: str, typed: str | bytes | None = None) -> Result:
+    command = ["-c", str(place / "smsgw.toml"), *arguments]
+    return CliRunner().invoke(cli.main, command, input=typed)
+
+
+def fault(place: Path, *arguments: str) -> str:
+    """The one line on stderr of a command that must fail with status 1."""
+    result = run(place, *arguments)
+    assert result.exit_code == 1, result.output
+    assert result.stderr.count("\n") == 1
+    return result.stderr.strip()
+
+
+class Gateway(OfflineOperator):
+    """A running gateway's operator, as far as the command line sees it."""
+
+    async def carriers(self) -> list[CarrierView]:
+        return [CarrierView("north", "smpp", "127.0.0.1:2776", "up", "", 1000, 1, 1, 100, 3, 4)]
+
+    async def send(
+        self, account: str, source: str, destination: str, text: str, receipt: bool
+    ) -> Sent:
+        if account != "demo":
+            return Sent(error=f"no account {account}")
+        return Sent(str(ID), to_guid(ID), 1)
+
+
+@pytest.fixture
+def gateway(place: Path) -> Iterator[Path]:
+    """A directory whose admin socket is answered by the admin API."""
+    operator = Gateway(Config(store=Store(f"sqlite:///{place}/smsgw.db")))
+    site = Site()
+    add(site, operator, CollectorRegistry())
+
+    class Bridge(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            size = int(self.headers.get("content-length", 0))
+            headers = {key.lower().encode(): value.encode() for key, value in self.headers.items()}
+            body = self.rfile.read(size)
+            found: Any = site.answer(
+                Request(self.command, self.path.encode(), headers, body, "unix")
+            )
+            if not isinstance(found, Response):
+                found = found.result
+            self.send_response(found.status)
+            self.send_header("Content-Length", str(len(found.body)))
+            self.end_headers()
+            self.wfile.write(found.body)
+
+        do_GET = do_POST = answer
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+        def address_string(self) -> str:
+            return "unix"
+
+    with UnixStreamServer(str(place / "admin.sock"), Bridge) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield place
+        server.shutdown()
+        thread.join()
+    operator.close()
+
+
+def put_message(place: Path, **values: Any) -> None:
+    message = Message(
+        "ACME",
+        "447700900001",
+        parts=[b"secret text"],
+        account="demo",
+        id=ID,
+        accepted_at=1_700_000_000_000,
+        state=MessageState.ENROUTE,
+        **values,
+    )
+    engine = open_store(f"sqlite:///{place}/smsgw.db")
+    with engine.begin() as connection:
+        connection.execute(insert(schema.message).values(records.row(message, None)))
+        connection.execute(insert(schema.queue).values((1, "carrier:north", 5, 0, ID, 0, 0, 0)))
+    close_store(engine)
+
+
+# On the store alone.
+
+
+def test_apply_then_list_without_a_gateway(place: Path) -> None:
+    """With no gateway running the store is opened directly, and made by the first apply."""
+    result = run(place, "apply", "--yes", str(place / "p.toml"))
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "+ carrier simulator",
+        "+ account demo",
+        "+ route default",
+        "Applied: version 1.",
+    ]
+    again = run(place, "apply", str(place / "p.toml"))
+    assert (again.exit_code, again.stdout) == (0, "No changes.\n")
+    assert "smpp demo, http demo" in run(place, "accounts").stdout
+    assert "the gateway is not running" in run(place, "carriers").stdout
+
+
+def test_apply_shows_and_refuses_without_a_terminal(place: Path) -> None:
+    """With nobody to ask, the changes are shown and nothing is done."""
+    result = run(place, "apply", str(place / "p.toml"))
+    assert result.exit_code == 1
+    assert "+ account demo" in result.stdout
+    assert "run it again with --yes" in result.stderr
+    assert run(place, "accounts").stdout == "None.\n"
+
+
+@pytest.mark.parametrize(("typed", "code"), [("y\n", 0), ("n\n", 1)])
+def test_apply_asks_on_a_terminal(
+    place: Path, typed: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a terminal the changes are shown and done only after a yes."""
+    monkeypatch.setattr(cli, "_interactive", lambda: True)
+    result = run(place, "apply", str(place / "p.toml"), typed=typed)
+    assert result.exit_code == code
+    assert "+ account demo" in result.stdout
+    assert "Apply these changes?" in result.output
+    assert ("demo" in run(place, "accounts").stdout) is (code == 0)
+
+
+def test_apply_dry_run_changes_nothing(place: Path) -> None:
+    """--dry-run shows the changes and ends well."""
+    result = run(place, "apply", "--dry-run", str(place / "p.toml"))
+    assert (result.exit_code, "+ account demo" in result.stdout) == (0, True)
+    assert run(place, "accounts").stdout == "None.\n"
+
+
+def test_apply_prune_deletes(place: Path) -> None:
+    """--prune deletes what the file does not have."""
+    run(place, "apply", "--yes", str(place / "p.toml"))
+    result = run(place, "apply", "--yes", "--prune", "-", typed='[[account]]\nname = "other"\n')
+    assert result.stdout.splitlines() == [
+        "+ account other",
+        "- route default",
+        "- account demo",
+        "- carrier simulator",
+        "Applied: version 2.",
+    ]
+
+
+def test_apply_tells_every_fault(place: Path) -> None:
+    """Each fault is one line with file, line, key and remedy, and nothing is applied."""
+    bad = place / "bad.toml"
+    bad.write_text('[[account]]\nname = "a"\nrates = 1\n[[route]]\nname = "r"\n')
+    result = run(place, "apply", "--yes", str(bad))
+    assert result.exit_code == 1
+    lines = result.stderr.splitlines()
+    assert lines[0] == f'{bad}:3: account.rates: unknown key; did you mean "rate"?'
+    assert len(lines) == 3
+    assert run(place, "accounts").stdout == "None.\n"
+
+
+def test_queues_and_messages_are_read_from_the_store(place: Path) -> None:
+    """A message is found by any form of its id; its text is never shown."""
+    put_message(place)
+    assert "carrier:north" in run(place, "queues").stdout
+    for form in (str(ID), to_guid(ID), to_hex(ID)):
+        result = run(place, "status", form)
+        assert result.exit_code == 0
+        assert "ENROUTE" in result.stdout
+        assert "secret text" not in result.stdout
+    found = msgspec.json.decode(run(place, "status", "--json", str(ID)).stdout)
+    assert found["id"] == str(ID)
+    assert found["queued"] == ["carrier:north"]
+    queues = msgspec.json.decode(run(place, "queues", "--json").stdout)
+    assert queues == [{"name": "carrier:north", "waiting": 1, "due": 1, "oldest": 5}]
+
+
+# With a gateway.
+
+
+def test_commands_talk_to_the_gateway(gateway: Path) -> None:
+    """With a gateway behind the admin socket its answers are shown."""
+    result = run(gateway, "apply", "--yes", str(gateway / "p.toml"))
+    assert result.stdout.endswith("Applied: version 1.\n")
+    assert "447700900000" in run(gateway, "accounts").stdout
+    assert "3/100" in run(gateway, "carriers").stdout
+    assert run(gateway, "queues").stdout == "None.\n"
+    assert run(gateway, "queues", "--json").stdout == "[]\n"
+
+
+def test_apply_tells_the_gateways_faults(gateway: Path) -> None:
+    """Faults come through the admin API as they are."""
+    bad = gateway / "bad.toml"
+    bad.write_text("[[accounts]]\n")
+    assert fault(gateway, "apply", "--yes", str(bad)) == (
+        f'{bad}:1: accounts: unknown key; did you mean "account"?'
+    )
+
+
+def test_send_prints_the_id(gateway: Path) -> None:
+    """An accepted message prints its id alone, so that a script can take it."""
+    result = run(gateway, "send", "--account", "demo", "ACME", "447700900001", "Hello")
+    assert (result.exit_code, result.stdout) == (0, f"{ID}\n")
+    said = fault(gateway, "send", "--account", "nobody", "ACME", "447700900001", "Hello")
+    assert said == "smsgw: not accepted: no account nobody"
+
+
+def test_status_asks_the_gateway(gateway: Path) -> None:
+    """A message is found through the admin API; one that is not there is a fault."""
+    put_message(gateway, route="default")
+    assert "default" in run(gateway, "status", to_guid(ID)).stdout
+    assert fault(gateway, "status", "5").startswith("smsgw: no message 5; ")
+    assert fault(gateway, "status", "a/b?c").startswith("smsgw: no message a/b?c; ")
+
+
+# Faults.
+
+
+def test_faults_name_the_remedy(place: Path) -> None:
+    """Each thing that stops a command is one line that says what to do."""
+    assert "start the gateway" in fault(place, "accounts")
+    run(place, "apply", "--yes", str(place / "p.toml"))
+    assert fault(place, "status", "5").endswith("as decimal, GUID or 32 hex digits")
+    assert "twistd -n smsgw" in fault(place, "send", "--account", "demo", "1", "2", "t")
+    assert "name a file that can be read" in fault(place, "apply", str(place / "absent"))
+    (place / "latin.toml").write_bytes(b"\xe4")
+    assert "save the file as UTF-8" in fault(place, "apply", str(place / "latin.toml"))
+    carrier = '[[carrier]]\nname="c"\nhost="h"\nsystem_id="s"\npassword="p"\n'
+    (place / "c.toml").write_text(carrier)
+    run(place, "apply", "--yes", str(place / "c.toml"))
+    (place / "smsgw.key").unlink()
+    assert "restore it" in fault(place, "carriers")
+
+
+def test_bad_configuration_is_told_by_line(place: Path) -> None:
+    """A configuration that cannot be used, or is not there, is told and nothing is done."""
+    (place / "smsgw.toml").write_text("[stor]\n")
+    assert fault(place, "accounts").endswith(':1: stor: unknown key; did you mean "store"?')
+    (place / "smsgw.toml").unlink()
+    assert fault(place, "accounts").endswith("no such file; name an existing one with -c")
+
+
+def test_wrong_use_ends_with_2(place: Path) -> None:
+    """Wrong arguments are told by click, with status 2."""
+    for arguments in (["bogus"], ["send", "1", "2", "t"], ["apply"], ["status"]):
+        assert run(place, *arguments).exit_code == 2
+
+
+def test_socket_that_does_not_answer_is_told(place: Path) -> None:
+    """Something else behind the admin socket is a fault, not an empty list."""
+
+    class Deaf(StreamRequestHandler):
+        def handle(self) -> None:
+            # The first connection only looks whether anybody is there.
+            if self.rfile.readline():
+                self.wfile.write(b"220 hello\r\n")
+
+    with UnixStreamServer(str(place / "admin.sock"), Deaf) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        said = fault(place, "accounts")
+        server.shutdown()
+        thread.join()
+    assert said.endswith("; see the gateway's log")
+
+
+# The pieces.
+
+
+def test_hash_password_reads_standard_input(place: Path) -> None:
+    """The hash fits the password, and can stand in a provisioning file."""
+    result = run(place, "hash-password", typed="secret12\n")
+    assert verify(result.stdout.strip(), "secret12")
+    assert run(place, "hash-password", typed="").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "chosen"),
+    [
+        (["tcp:8081", "unix:var/admin.sock:mode=600"], "unix:var/admin.sock:mode=600"),
+        (["ssl:1", "tcp:8081:interface=127.0.0.1"], "tcp:8081:interface=127.0.0.1"),
+        (["tcp:0"], None),
+        ([], None),
+    ],
+)
+def test_admin_endpoint_is_the_unix_socket_first(endpoints: list[str], chosen: str | None) -> None:
+    """The unix socket is preferred; a port that is not known cannot be used."""
+    assert admin_endpoint(endpoints) == chosen
+
+
+def test_tcp_endpoint_is_taken_apart() -> None:
+    """Port and interface of an endpoint; all interfaces means this machine."""
+    for endpoint, host in (
+        ("tcp:8081:interface=192.0.2.1", "192.0.2.1"),
+        ("tcp:8081:interface=\\:\\:1", "::1"),
+        ("tcp:8081", "127.0.0.1"),
+        ("tcp:8081:interface=0.0.0.0", "127.0.0.1"),
+    ):
+        remote = RemoteOperator(endpoint)
+        assert remote.address == (host, 8081)
+
+
+def test_ids_of_every_form_are_understood() -> None:
+    """Decimal, UUID form and 32 hex digits; all else is none."""
+    assert parse_id(f" {ID} ") == parse_id(to_guid(ID)) == parse_id(to_hex(ID).upper()) == ID
+    for wrong in ("", "0", "-1", "x", "9" * 19, "9" * 32, to_guid(ID)[:-1], "١٢"):
+        assert parse_id(wrong) is None
+
+
+def test_message_view_has_no_text() -> None:
+    """What operators see of a message is where it stands, not what it says."""
+    message = Message("A", "1", text="secret text", parts=[b"secret text"], id=ID, state=2)
+    message.acknowledged[0] = Acknowledgement("north", "abc", 5)
+    view = message_view(message)
+    assert "secret" not in str(view)
+    assert (view.state, view.final, view.carrier, view.carrier_ids) == (
+        "DELIVRD",
+        True,
+        "north",
+        ["abc"],
+    )

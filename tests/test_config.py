@@ -1,0 +1,249 @@
+"""The configuration file: defaults, and faults that say what would be right."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smsgw.config import Config, ConfigError, Node, SmppListener, load, parse
+from smsgw.toml import positions
+
+SAMPLE = Path(__file__).parents[1] / "etc" / "smsgw.toml"
+
+
+def faults(content: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        parse(content, "smsgw.toml")
+    return caught.value.lines
+
+
+def faults_of(content: str) -> list[str]:
+    try:
+        parse(content)
+    except ConfigError as error:
+        return error.lines
+    return []
+
+
+def test_sample_is_the_defaults() -> None:
+    """etc/smsgw.toml loads and says what holds without it."""
+    config = load(SAMPLE)
+    assert config == Config()
+    assert config.notices == []
+
+
+def test_absent_file_is_the_defaults(tmp_path: Path) -> None:
+    """Without a file every default holds."""
+    assert load(tmp_path / "absent.toml") == load(None) == Config()
+
+
+def test_values_take_the_place_of_defaults() -> None:
+    """What the file says holds; what it does not say stays the default."""
+    config = parse(
+        """
+        node.name = "b"
+        [[smpp.listen]]
+        endpoint = "tcp:4002"
+        profile = "link"
+        [aerialink]
+        allow_plain_http = true
+        """
+    )
+    assert config.node == Node(name="b")
+    assert config.smpp.listen == [SmppListener("tcp:4002", "link")]
+    assert config.aerialink.allow_plain_http is True
+    assert config.http == Config().http
+
+
+def test_every_fault_is_told_with_line_key_and_remedy() -> None:
+    """All faults of a file are collected, each on one line."""
+    assert faults(
+        """\
+[node]
+name = "a b"
+roles = ["smpp", "carrier"]
+[[smpp.listen]]
+profile = "links"
+[http]
+listen = [
+    "tcp:8080",
+    "8081",
+]
+[aerialink]
+max_destinations = 0
+"""
+    ) == [
+        'smsgw.toml:2: node.name: "a b" is not allowed; '
+        "it must be 1 to 32 letters, digits, - and _",
+        'smsgw.toml:3: node.roles: "carrier" is not allowed; it must be "smpp", "http", "smtp", '
+        '"carriers", "handover" or "scheduler" (did you mean "carriers"?)',
+        "smsgw.toml:4: smpp.listen: endpoint is missing; "
+        "add endpoint = ... (see the sample in etc/)",
+        'smsgw.toml:5: smpp.listen.profile: "links" is not allowed; it must be "standard", '
+        '"websmpp" or "link" (did you mean "link"?)',
+        'smsgw.toml:9: http.listen: "8081" is no endpoint; it must be a Twisted endpoint such as '
+        '"tcp:2775" or "tcp:8081:interface=127.0.0.1"',
+        "smsgw.toml:12: aerialink.max_destinations: 0 is not allowed; "
+        "it must be a whole number from 1 to 1000",
+    ]
+
+
+def test_unknown_key_suggests_the_nearest() -> None:
+    """A mistyped key is refused, with the known one that is like it."""
+    assert faults('[store]\nulr = "sqlite:///x"\n') == [
+        'smsgw.toml:2: store.ulr: unknown key; did you mean "url"?'
+    ]
+    assert faults("[zebra]\n")[0].startswith("smsgw.toml:1: zebra: unknown key; known keys are ")
+
+
+def test_syntax_error_has_its_line() -> None:
+    """What is no TOML is told with the line at which it stops being that."""
+    lines = faults('[node]\nname = "a"\nrole\n')
+    assert len(lines) == 1
+    assert lines[0].startswith("smsgw.toml:3: TOML: ")
+    assert faults('[node]\nname = "a')[0].startswith("smsgw.toml:2: TOML: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "key", "right"),
+    [
+        ('[store]\nurl = "postgresql+psycopg://h/x"', "store.url", "PostgreSQL is not served"),
+        ('[store]\nurl = "var/x.db"', "store.url", "sqlite:///var/smsgw.db"),
+        ('[broker]\nurl = "amqp://h/"', "broker.url", "embedded:"),
+        ('[http]\npublic_url = "https://x/"', "http.public_url", "without a slash"),
+        ('[http]\nlisten = ["tcp:99999"]', "http.listen", '"tcp:2775"'),
+        ('[http]\nlisten = "tcp:1"', "http.listen", 'a list of endpoints such as ["tcp:8080"]'),
+        ('[http]\nadmin = ["unix:"]', "http.admin", "unix:var/admin.sock"),
+        ('[log]\nformat = "xml"', "log.format", '"text" or "json"'),
+        ("[smpp]\nlisten = 1", "smpp.listen", "[[smpp.listen]]"),
+        ("node = 3", "node", "a table"),
+        ("[node]\nnumber = true", "node.number", "a whole number"),
+        ("[aql]\n[mm4]\n[link]\nidle_close_s = -1", "link.idle_close_s", "0 to 86400"),
+    ],
+)
+def test_fault_names_key_and_what_would_be_right(content: str, key: str, right: str) -> None:
+    """Each wrong value is told with its key and what would be right."""
+    (line,) = faults(content)
+    assert f" {key}: " in line
+    assert right in line.partition("; ")[2] or right in line
+
+
+def test_one_endpoint_for_two_listeners_is_refused() -> None:
+    """Two listeners cannot have one endpoint; port 0 is a free one for each."""
+    assert faults('[http]\nlisten = ["tcp:8081:interface=127.0.0.1"]') == [
+        'smsgw.toml:1: http.admin: "tcp:8081:interface=127.0.0.1" is taken by another listener; '
+        "each needs its own"
+    ]
+    assert parse('[http]\nlisten = ["tcp:0"]\nadmin = ["tcp:0"]').http.admin == ["tcp:0"]
+
+
+def test_unserved_tables_are_noticed() -> None:
+    """What has no effect in this release is said, not refused."""
+    text = '[aaisp]\njoin_parts = true\n[node]\nroles = ["smpp"]\n'
+    assert parse(text, "f.toml").notices == [
+        "f.toml:1: aaisp: not served by this release; it has no effect",
+        "f.toml:4: node.roles: not served by this release; it has no effect",
+    ]
+
+
+def test_unreadable_file_is_one_line(tmp_path: Path) -> None:
+    """A file that is not UTF-8, or no file, gives one line with the remedy."""
+    path = tmp_path / "smsgw.toml"
+    path.write_bytes(b"\xff")
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert caught.value.lines == [f"{path}:1: TOML: not UTF-8; save the file as UTF-8"]
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path)
+    assert caught.value.lines == [f"{tmp_path}:1: file: Is a directory; make it readable"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "peer", "allowed"),
+    [
+        ('"loopback"', "127.0.0.1", True),
+        ('"loopback"', "::1", True),
+        ('"loopback"', "unix", True),
+        ('"loopback"', "192.0.2.1", False),
+        ("true", "192.0.2.1", True),
+        ("false", "127.0.0.1", False),
+    ],
+)
+def test_plain_rest_is_for_this_machine_only(setting: str, peer: str, allowed: bool) -> None:
+    """E-D5.
+
+    REST without TLS is off, but for clients on this machine, unless the setting says otherwise.
+    """
+    config = parse(f"[aerialink]\nallow_plain_http = {setting}")
+    assert config.aerialink.plain_allowed(peer) is allowed
+
+
+def test_account_settings_go_over_those_of_all() -> None:
+    """Ruling 28: a key of account.settings.dialect holds for one account."""
+    link = Config().link
+    assert link.for_account({"dlr_format": "minutes"}).dlr_format == "minutes"
+    assert link.for_account({}) is link
+
+
+def test_positions_of_every_way_to_write_a_key() -> None:
+    """Lines are right through dotted keys, inline tables, nested arrays and long texts."""
+    text = '''\
+# comment
+a.b = 1
+"quoted key" = {x = 1, "y.z" = [1, 2]}
+long = """
+[not.a.table]
+k = "v"
+"""
+raw = \'\'\'
+[[neither]]\'\'\'
+list = [ # comment ]
+  1979-05-27 07:32:00, # a date
+  ["]", '['],
+]
+[[t]]
+[[t.u]]
+k = 1
+[[t.u]]
+k = 2
+[t.v]
+[[t]]
+[[t.u]]
+k = 3
+'''
+    found = positions(text)
+    assert found["a", "b"] == 2
+    assert found["quoted key", "x"] == 3
+    assert found["quoted key", "y.z", 1] == 3
+    assert found["long",] == 4
+    assert found["list",] == 10
+    assert found["list", 0] == 11
+    assert found["list", 1] == 12
+    assert found["t", 0] == 14
+    assert found["t", 0, "u", 1, "k"] == 18
+    assert found["t", 0, "v"] == 19
+    assert found["t", 1, "u", 0, "k"] == 22
+    assert not any("neither" in path or "not" in path for path in found)
+
+
+@given(st.text(max_size=60))
+def test_any_text_gives_a_configuration_or_faults(content: str) -> None:
+    """No text makes it fail in another way than with faults."""
+    assert all(line.startswith("smsgw.toml:") for line in faults_of(content))
+
+
+@given(
+    st.recursive(
+        st.integers() | st.text(max_size=5) | st.booleans() | st.floats(allow_nan=False),
+        lambda inner: st.lists(inner, max_size=3),
+        max_leaves=8,
+    ),
+    st.sampled_from(
+        ["node", "smpp", "http.listen", "store.url", "link.idle_close_s", "smpp.listen"]
+    ),
+)
+def test_any_value_anywhere_gives_a_configuration_or_faults(value: object, key: str) -> None:
+    """A value of any type at any key is taken or told."""
+    text = repr(value).replace("True", "true").replace("False", "false")
+    assert all(line.startswith("smsgw.toml:") for line in faults_of(f"{key} = {text}"))

@@ -1,0 +1,366 @@
+"""Provisioning files: the forms, their faults, and what a file changes."""
+
+from pathlib import Path
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smsgw import demo
+from smsgw.provisioning import (
+    Account,
+    Carrier,
+    Credential,
+    Number,
+    Provisioning,
+    ProvisioningError,
+    Route,
+    diff,
+    parse,
+)
+
+SAMPLE = Path(__file__).parents[1] / "etc" / "provisioning.toml"
+HASH = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaA"
+
+
+def faults(text: str, known: Provisioning | None = None) -> list[str]:
+    with pytest.raises(ProvisioningError) as caught:
+        parse(text, "p.toml", known)
+    return caught.value.lines
+
+
+def faults_of(text: str) -> list[str]:
+    try:
+        parse(text, "p.toml")
+    except ProvisioningError as error:
+        return error.lines
+    return []
+
+
+def changes(old: Provisioning, new: Provisioning, prune: bool = False) -> list[str]:
+    found = diff(old, new, prune, verify=lambda kept, password: kept == f"{HASH}{password}")
+    return [line for change in found for line in change.lines]
+
+
+def stored(**accounts: Account) -> Provisioning:
+    return Provisioning(accounts=dict(accounts))
+
+
+def test_sample_is_read_whole() -> None:
+    """etc/provisioning.toml loads, each key into the attribute of its name."""
+    found = parse(SAMPLE.read_text(), "provisioning.toml")
+    acme = found.accounts["acme"]
+    assert (acme.rate, acme.senders, acme.country) == (50, ["ACME", "447700900000"], "44")
+    assert acme.credential[0] == Credential(
+        "smpp", "acme", "secret12", allow=["127.0.0.0/8", "::1"], binds=4, window=50
+    )
+    assert acme.number == [Number("447700900000", ["smpp"])]
+    assert found.carriers["north"] == Carrier(
+        "north", host="127.0.0.1", port=2776, system_id="smsgw", password="secret", window=100
+    )
+    assert found.routes["default"] == Route("default", [""], ["north"], "0.0100")
+
+
+def test_demo_is_an_account_with_a_simulated_carrier() -> None:
+    """The demo's file loads; its logins are for this machine only."""
+    found = parse(demo.provisioning("secret12", "other"), "demo")
+    logins = found.accounts["demo"].credential
+    assert [(one.kind, one.password) for one in logins] == [("smpp", "secret12"), ("http", "other")]
+    assert all(one.allow == ["127.0.0.0/8", "::1"] for one in logins)
+    assert found.carriers["simulator"].kind == "simulator"
+    assert found.routes["default"].prefixes == [""]
+
+
+def test_all_faults_are_told_at_once() -> None:
+    """Faults of values, missing keys, duplicates and references come together, by line."""
+    assert faults(
+        """\
+[[account]]
+name = "acme"
+rates = 5
+[[account.credential]]
+kind = "smpp"
+username = "acme"
+password = "longer than 8"
+allow = ["10.0.0.1/8", "localhost"]
+[[account.credential]]
+kind = "smpp"
+username = "acme"
+password = "secret12"
+[[account.number]]
+address = "+447700900000"
+targets = ["https://www.example.com/in?"]
+[[account]]
+name = "acme"
+[[carrier]]
+name = "mms"
+kind = "mm4"
+[[carrier]]
+name = "north"
+[[route]]
+name = "default"
+prefixes = [""]
+carriers = ["nroth"]
+"""
+    ) == [
+        'p.toml:3: account.rates: unknown key; did you mean "rate"?',
+        "p.toml:7: account.credential.password: has 13 characters; an SMPP password has 8 at most",
+        'p.toml:8: account.credential.allow: "10.0.0.1/8" has host bits set; '
+        'it must be "10.0.0.0/8"',
+        'p.toml:8: account.credential.allow: "localhost" is not allowed; it must be an address or '
+        'block such as "192.0.2.10", "10.0.0.0/8", "::1", or "*" for anywhere',
+        'p.toml:11: account.credential.username: "acme" of kind smpp is taken at p.toml:6; '
+        "it must be unique",
+        'p.toml:14: account.number.address: "+447700900000" is not allowed; it must be 3 to '
+        '15 digits in international form without + or 00, such as "447700900000"',
+        'p.toml:15: account.number.targets: "https://www.example.com/in?" is no target of this '
+        'release; it must be "smpp" (to the account\'s SMPP sessions)',
+        'p.toml:17: account.name: "acme" is taken at p.toml:2; it must be unique',
+        'p.toml:20: carrier.kind: "mm4" carriers are not served by this release; '
+        'it must be "smpp" or "simulator"',
+        "p.toml:21: carrier: host is missing; a carrier of kind smpp needs it",
+        "p.toml:21: carrier: system_id is missing; a carrier of kind smpp needs it",
+        "p.toml:21: carrier: password is missing; a carrier of kind smpp needs it",
+        'p.toml:26: route.carriers: no carrier "nroth"; add [[carrier]], known are mms, north',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            '[[account]]\nname = "a"\n[[account.credential]]\nkind = "http"\nusername = "u"',
+            "password",
+        ),
+        (
+            '[[account]]\nname = "a"\n[[account.credential]]\nkind = "http"\nusername = "u"\n'
+            f'password = "p"\npassword_hash = "{HASH}"',
+            "only one of the two",
+        ),
+        (
+            '[[account]]\nname = "a"\n[[account.credential]]\nkind = "http"\nusername = "u"\n'
+            'password_hash = "md5"',
+            "smsgw hash-password",
+        ),
+        (
+            '[[account]]\nname = "a"\n[[account.credential]]\nkind = "smpp"\n'
+            'username = "sixteen-octets-x"\npassword = "p"',
+            "15 at most",
+        ),
+        (
+            '[[account]]\nname = "a"\n[[account.credential]]\nkind = "smtp"\n'
+            'username = "u"\npassword = "p"',
+            'it must be "smpp" or "http"',
+        ),
+        ('[[account]]\nname = "a"\nsenders = ["+447700900000"]', "without +"),
+        ('[[account]]\nname = "a"\nsenders = ["twelve chars"]', "1 to 11 characters"),
+        ('[[account]]\nname = "a"\nbalance = 100.0', '"0.0100"'),
+        ('[[account]]\nname = "a"\n[account.settings.link]\ndlr_fromat = "x"', '"dlr_format"'),
+        (
+            '[[account]]\nname = "a"\n[account.settings.link]\ndlr_format = "x"',
+            '"seconds" or "minutes"',
+        ),
+        ('[[account]]\nname = "a"\n[account.settings.linked]\n', '"link"'),
+        ('[[account]]\nname = "a"\n[account.settings.aql]\nx = 1', "not served by this release"),
+        ('[[account]]\nname = "a"\nsettings = 1', "[account.settings.link]"),
+        ('[account]\nname = "a"', "[[account]]"),
+        ('[[carrier]]\nname = "c"\nkind = "simulator"\nhost = "h"', "leave it out"),
+        ('[[carrier]]\nname = "c"\nkind = "simulator"\nstates = { GONE = 1 }', "DELIVRD = 95"),
+        ('[[route]]\nname = "r"\nprefixes = []\ncarriers = []', '[""] takes all'),
+        ('[[route]]\nname = "r"\nprefixes = ["+44"]\ncarriers = []', "0 to 15 digits"),
+        ('[[route]]\nname = "r"\nprefixes = [""]\ncarriers = ["c"]', "there is none yet"),
+        ('[[routes]]\nname = "r"', 'did you mean "route"?'),
+        ('[[account]\nname = "r"', "TOML"),
+    ],
+)
+def test_fault_says_what_would_be_right(text: str, said: str) -> None:
+    """Each kind of fault names the remedy."""
+    assert any(said in line for line in faults(text)), faults(text)
+
+
+def test_secrets_are_not_in_faults() -> None:
+    """A fault of a password does not show it."""
+    text = '[[carrier]]\nname = "c"\nhost = "h"\nsystem_id = "s"\npassword = "much too long"\n'
+    (line,) = faults(text)
+    assert "much" not in line
+    assert "has 13 characters" in line
+
+
+def test_store_counts_for_references_and_duplicates() -> None:
+    """A route may name a carrier of the store.
+
+    A login or number of another stored account is taken.
+    """
+    known = stored(
+        other=Account(
+            "other",
+            credential=[Credential("smpp", "u", password_hash=HASH)],
+            number=[Number("447700900000")],
+        )
+    )
+    known.carriers["north"] = Carrier("north")
+    text = '[[route]]\nname = "r"\nprefixes = [""]\ncarriers = ["north"]\n'
+    assert parse(text, "p.toml", known).routes["r"].carriers == ["north"]
+    account = """\
+[[account]]
+name = "NAME"
+[[account.credential]]
+kind = "smpp"
+username = "u"
+password = "p"
+[[account.number]]
+address = "447700900000"
+"""
+    assert faults(account.replace("NAME", "acme"), known) == [
+        'p.toml:5: account.credential.username: "u" of kind smpp is taken at account "other" '
+        "in the store; it must be unique",
+        'p.toml:8: account.number.address: "447700900000" is taken at account "other" '
+        "in the store; it must be unique",
+    ]
+    assert parse(account.replace("NAME", "other"), "p.toml", known).accounts["other"]
+
+
+def test_diff_tells_made_changed_and_deleted() -> None:
+    """Lines begin with +, ~ and -.
+
+    Carriers come before routes that name them, and go after them.
+    """
+    old = stored(gone=Account("gone"), same=Account("same"))
+    old.carriers = {"north": Carrier("north", window=50), "gone": Carrier("gone")}
+    old.routes = {"gone": Route("gone", [""], ["gone"])}
+    new = stored(same=Account("same"), acme=Account("acme"))
+    new.carriers = {"north": Carrier("north", window=100, rate=2.5)}
+    new.routes = {"default": Route("default", [""], ["north"])}
+    kept = [
+        "~ carrier north: rate: 0 -> 2.5",
+        "~ carrier north: window: 50 -> 100",
+        "+ account acme",
+        "+ route default",
+    ]
+    assert changes(old, new) == kept
+    assert changes(old, new, prune=True) == [
+        *kept,
+        "- route gone",
+        "- account gone",
+        "- carrier gone",
+    ]
+
+
+def test_diff_goes_into_logins_numbers_and_settings() -> None:
+    """What changed inside an account is told by login, number and setting."""
+    before = Account(
+        "a",
+        settings={"link": {"dlr_format": "seconds"}},
+        credential=[Credential("smpp", "u", password_hash=HASH), Credential("http", "k", "x")],
+        number=[Number("447700900000")],
+    )
+    after = attrs.evolve(
+        before,
+        balance="10.00",
+        settings={"link": {"dlr_format": "minutes"}},
+        credential=[
+            Credential("smpp", "u", password_hash=HASH, allow=["*"]),
+            Credential("smpp", "v", "secret"),
+        ],
+        number=[Number("447700900000"), Number("447700900001")],
+    )
+    assert changes(stored(a=before), stored(a=after)) == [
+        '~ account a: balance: none -> "10.00"',
+        '~ account a: settings link dlr_format: "seconds" -> "minutes"',
+        '~ account a: credential smpp u allow: [] -> ["*"]',
+        "~ account a: - credential http k",
+        "~ account a: + credential smpp v",
+        "~ account a: + number 447700900001",
+    ]
+
+
+def test_known_password_is_no_change() -> None:
+    """The password whose hash the store has leaves the hash as it is.
+
+    Another one is told without showing it.
+    """
+    old = stored(a=Account("a", credential=[Credential("http", "k", password_hash=f"{HASH}known")]))
+    same = stored(a=Account("a", credential=[Credential("http", "k", "known")]))
+    other = stored(a=Account("a", credential=[Credential("http", "k", "other")]))
+    assert changes(old, same) == []
+    assert changes(old, other) == ["~ account a: credential http k password (changed)"]
+
+
+names = st.text("abcz._-019", min_size=1, max_size=8).filter(lambda name: name[0] not in "._-")
+accounts = st.builds(
+    Account,
+    name=names,
+    rate=st.sampled_from([0.0, 5.0]),
+    senders=st.lists(st.sampled_from(["ACME", "447700900000"]), unique=True),
+    number=st.lists(st.builds(Number, st.just("447700900000")), max_size=1),
+)
+carriers = st.builds(Carrier, name=names, window=st.integers(1, 100), password=st.just("x"))
+routes = st.builds(Route, name=names, prefixes=st.just([""]), carriers=st.lists(names, max_size=2))
+provisionings = st.builds(
+    lambda a, c, r: Provisioning(
+        {one.name: one for one in a}, {one.name: one for one in c}, {one.name: one for one in r}
+    ),
+    st.lists(accounts, max_size=3),
+    st.lists(carriers, max_size=3),
+    st.lists(routes, max_size=3),
+)
+
+
+@given(provisionings, provisionings, st.booleans())
+def test_changes_lead_from_old_to_new(old: Provisioning, new: Provisioning, prune: bool) -> None:
+    """Doing the changes gives the new state; a second time there is nothing to do."""
+    found = diff(old, new, prune, verify=lambda *_: False)
+    result = Provisioning(dict(old.accounts), dict(old.carriers), dict(old.routes))
+    for change in found:
+        assert change.lines
+        result.of(change.kind).pop(change.name, None)
+        if change.after is not None:
+            result.of(change.kind)[change.name] = change.after
+    for kind in ("account", "carrier", "route"):
+        expected = new.of(kind) if prune else {**old.of(kind), **new.of(kind)}
+        assert result.of(kind) == expected
+    assert diff(result, new, prune, verify=lambda *_: False) == []
+
+
+@given(st.text(max_size=80) | st.text("[]account.=\"'\n{}, ", max_size=80))
+def test_any_text_gives_a_provisioning_or_faults(text: str) -> None:
+    """No text makes it fail in another way than with faults."""
+    assert all(line.startswith("p.toml:") for line in faults_of(text))
+
+
+values = st.recursive(
+    st.integers()
+    | st.sampled_from(['"smpp"', '""', '"\\u0000"', "true", "1.5", "nan", "07:00:00"]),
+    lambda inner: (
+        st.lists(inner, max_size=2).map(lambda items: f"[{', '.join(map(str, items))}]")
+        | inner.map(lambda value: f"{{ kind = {value} }}")
+    ),
+    max_leaves=4,
+)
+FORMS = {
+    "account": Account,
+    "account.credential": Credential,
+    "account.number": Number,
+    "carrier": Carrier,
+    "route": Route,
+}
+
+
+@given(st.data())
+def test_any_value_of_any_key_is_taken_or_told(data: st.DataObject) -> None:
+    """A value of any type at any key of any form is taken or told."""
+    table = data.draw(st.sampled_from(sorted(FORMS)))
+    keys = [one.name for one in attrs.fields(FORMS[table])]
+    chosen = data.draw(st.lists(st.sampled_from(keys), unique=True, max_size=4))
+    lines = [f"{key} = {data.draw(values)}" for key in chosen]
+    parent = '[[account]]\nname = "a"\n' if "." in table else ""
+    text = f"{parent}[[{table}]]\n" + "\n".join(lines)
+    assert all(line.startswith("p.toml:") for line in faults_of(text))
+
+
+def test_deep_nesting_is_a_fault() -> None:
+    """A text nested beyond measure is refused in one line."""
+    assert faults("x = " + "[" * 5000) == [
+        "p.toml:1: TOML: nested too deeply; the file must be TOML 1.0"
+    ]
