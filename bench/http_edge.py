@@ -1,7 +1,7 @@
-"""What the HTTP edge alone costs: POST /v4/messages, answered at once by an acceptance that keeps nothing.
+"""What the HTTP edge alone costs: POST /v4/messages, accepted at once and not kept.
 
-Run as ``python -m bench.http_edge``; needs wrk. The login is checked by the gateway's own ``Doors``,
-which remember it, as in a gateway that runs.
+Run as ``python -m bench.http_edge``; needs wrk. The login is
+checked by the gateway's own ``Doors``, which remember it, as in a gateway that runs.
 """
 
 import argparse
@@ -107,7 +107,8 @@ def main() -> None:
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert server.stdin is not None and server.stdout is not None
+    assert server.stdin is not None
+    assert server.stdout is not None
     port = int(server.stdout.readline())
     with tempfile.TemporaryDirectory() as folder:
         script = os.path.join(folder, "post.lua")

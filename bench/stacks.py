@@ -12,6 +12,20 @@ from typing import Any
 from bench.gateway import RESULTS, Gateway
 
 TOP = 25
+# Frames of these files carry every call and tell nothing: the reactor's and the thread's plumbing.
+_PLUMBING = {
+    "app.py",
+    "_twistd_unix.py",
+    "base.py",
+    "context.py",
+    "epollreactor.py",
+    "log.py",
+    "posixbase.py",
+    "tcp.py",
+    "threading.py",
+    "twistd",
+    "twistd.py",
+}
 
 
 class Profile:
@@ -81,7 +95,8 @@ def summary(stacks: str) -> tuple[dict[str, float], dict[str, float]]:
         total += int(count)
         own[names[-1]] += int(count)
         for name in set(names):
-            within[name] += int(count)
+            if name.rpartition(" (")[2].rstrip(")") not in _PLUMBING:
+                within[name] += int(count)
 
     def top(counts: Counter[str]) -> dict[str, float]:
         return {name: round(n * 100 / max(1, total), 1) for name, n in counts.most_common(TOP)}

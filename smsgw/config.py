@@ -10,7 +10,6 @@ from attrs import define, field
 
 from smsgw.dialects import UNSERVED, Aerialink, Link
 from smsgw.toml import (
-    Path,
     Reader,
     Wrong,
     choice,
@@ -23,6 +22,7 @@ from smsgw.toml import (
     shown,
     text,
 )
+from smsgw.toml_lines import Path
 
 ROLES = ("smpp", "http", "smtp", "carriers", "handover", "scheduler")
 PROFILES = ("standard", "websmpp", "link")

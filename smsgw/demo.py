@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,7 +50,9 @@ def provisioning(password_smpp: str, password_http: str) -> str:
     return _TOML.format(password_smpp=password_smpp, password_http=password_http)
 
 
-_LOOPBACK = ":interface=127.0.0.1"
+# By kind of endpoint; a colon in an endpoint's value is escaped.
+_LOOPBACK = {"tcp": "127.0.0.1", "ssl": "127.0.0.1", "tcp6": r"\:\:1"}
+_INTERFACE = re.compile(r":interface=((?:\\.|[^:\\])*)")
 
 _WORDS = """
 smsgw is running. It listens on:
@@ -81,12 +84,13 @@ The passwords are kept in {file}.
 
 
 def on_loopback(config: Config) -> None:
-    """Makes every TCP listener without an interface listen on 127.0.0.1 only."""
+    """Makes every TCP listener without an interface listen on loopback only."""
 
     def bounded(endpoint: str) -> str:
-        if endpoint.startswith(("tcp:", "ssl:")) and ":interface=" not in endpoint:
-            return endpoint + _LOOPBACK
-        return endpoint
+        loopback = _LOOPBACK.get(endpoint.removeprefix("haproxy:").partition(":")[0])
+        if loopback is None or _INTERFACE.search(endpoint):
+            return endpoint
+        return f"{endpoint}:interface={loopback}"
 
     for listener in config.smpp.listen:
         listener.endpoint = bounded(listener.endpoint)
@@ -135,6 +139,6 @@ async def begin(gateway: "Gateway", file: Path) -> None:
 
 def _address(endpoint: str) -> tuple[str, str]:
     """Host and port of a TCP endpoint, for people."""
-    parts = endpoint.split(":")
-    host = next((p.partition("=")[2] for p in parts if p.startswith("interface=")), "127.0.0.1")
-    return host, parts[1]
+    interface = _INTERFACE.search(endpoint)
+    host = interface[1].replace("\\", "") if interface else "127.0.0.1"
+    return f"[{host}]" if ":" in host else host, endpoint.removeprefix("haproxy:").split(":")[1]

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from smsgw.config import Config, ConfigError, Node, SmppListener, load, parse
-from smsgw.toml import positions
+from smsgw.toml import shown
+from smsgw.toml_lines import positions
 
 SAMPLE = Path(__file__).parents[1] / "etc" / "smsgw.toml"
 
@@ -247,3 +249,15 @@ def test_any_value_anywhere_gives_a_configuration_or_faults(value: object, key: 
     """A value of any type at any key is taken or told."""
     text = repr(value).replace("True", "true").replace("False", "false")
     assert all(line.startswith("smsgw.toml:") for line in faults_of(f"{key} = {text}"))
+
+
+def test_manual_has_every_key() -> None:
+    """docs/operate/configuration.md names each key and each default that is a plain value."""
+    manual = (SAMPLE.parents[1] / "docs" / "operate" / "configuration.md").read_text()
+    for table in ("node", "store", "broker", "smpp", "http", "log"):
+        for key in attrs.fields(type(getattr(Config(), table))):
+            assert f"| `{table}.{key.name}` |" in manual
+    for dialect in ("aerialink", "link"):
+        section = manual.partition(f"### `[{dialect}]`")[2].partition("\n## ")[0]
+        for key in attrs.fields(type(getattr(Config(), dialect))):
+            assert f"| `{key.name}` | `{shown(key.default)}` |" in section

@@ -153,6 +153,15 @@ carriers = ["nroth"]
             'username = "u"\npassword = "p"',
             'it must be "smpp" or "http"',
         ),
+        (
+            '[[account]]\nname = "a"\n[[account.credential]]\nkind = "http"\n'
+            'username = "u:v"\npassword = "p"',
+            "has a colon",
+        ),
+        (
+            '[[carrier]]\nname = "c"\nhost = "h"\nsystem_id = "s"\npassword = "grün"',
+            "beyond ASCII",
+        ),
         ('[[account]]\nname = "a"\nsenders = ["+447700900000"]', "without +"),
         ('[[account]]\nname = "a"\nsenders = ["twelve chars"]', "1 to 11 characters"),
         ('[[account]]\nname = "a"\nbalance = 100.0', '"0.0100"'),
@@ -364,3 +373,13 @@ def test_deep_nesting_is_a_fault() -> None:
     assert faults("x = " + "[" * 5000) == [
         "p.toml:1: TOML: nested too deeply; the file must be TOML 1.0"
     ]
+
+
+def test_manual_has_every_key() -> None:
+    """docs/operate/provisioning.md names each key of each form."""
+    manual = (SAMPLE.parents[1] / "docs" / "operate" / "provisioning.md").read_text()
+    for table, form in FORMS.items():
+        section = manual.partition(f"`[[{table}]]`")[2].partition("`[[")[0]
+        for key in attrs.fields(form):
+            if key.name not in ("settings", "credential", "number"):
+                assert f"\n| `{key.name}` |" in section, f"{table}.{key.name}"

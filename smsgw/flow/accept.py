@@ -67,7 +67,9 @@ class Acceptance:
         account = tables.accounts.get(login.account)
         blocked = self._blocked(account)
         if blocked is not None or account is None:
-            return succeed([Refusal(blocked or Reason.ACCOUNT_INACTIVE) for _ in messages])
+            reason = blocked or Reason.ACCOUNT_INACTIVE
+            self._count(reason, len(messages))
+            return succeed([Refusal(reason) for _ in messages])
 
         transaction = Transaction()
         outcomes: list[Outcome] = []
@@ -76,7 +78,7 @@ class Acceptance:
             message.credential = login.credential
             outcome = self._decide(message, account, tables, now)
             if isinstance(outcome, Refusal):
-                self.refused[outcome.reason] = self.refused.get(outcome.reason, 0) + 1
+                self._count(outcome.reason, 1)
                 # REST keeps a transaction of what was processed but not sent (spec/aerialink.md 4.1).
                 if outcome.reason.answer.http == 200:
                     self._keep(message, outcome, transaction, now)
@@ -96,6 +98,9 @@ class Acceptance:
         if account is None or account.suspended:
             return Reason.ACCOUNT_INACTIVE
         return None
+
+    def _count(self, reason: Reason, messages: int) -> None:
+        self.refused[reason] = self.refused.get(reason, 0) + messages
 
     def _decide(self, message: Message, account: Account, tables: Tables, now: float) -> Outcome:
         """The steps of design section 3.1, in order; fills in what the gateway decides."""
@@ -153,22 +158,24 @@ class Acceptance:
     def _code(self, message: Message, account: Account) -> Refusal | None:
         """Codes a text in the smallest way that fits, and splits what is too long for one part."""
         if message.text is not None:
-            if message.data_coding:
-                try:
+            try:
+                if message.data_coding:
                     octets = coding.encode(message.text, message.data_coding)
-                except ValueError as error:
-                    return Refusal(Reason.BAD_CODING, str(error))
-            else:
-                message.data_coding, octets = coding.smallest(message.text)
-            if message.flash:
-                message.data_coding = coding.flash(message.data_coding)
+                else:
+                    message.data_coding, octets = coding.smallest(message.text)
+                if message.flash:
+                    message.data_coding = coding.flash(message.data_coding)
+            except ValueError as error:
+                return Refusal(Reason.BAD_CODING, str(error))
             message.text = None
             message.parts = [octets]
         octets = message.parts[0]
         if message.esm_class & UDHI:
             header = parts.udh(octets)[0]
             limit = parts.capacity(message.data_coding, len(header)) + len(header)
-            return Refusal(Reason.TOO_LONG, "more than one part") if len(octets) > limit else None
+            if len(octets) > limit or len(header) > parts.OCTETS:
+                return Refusal(Reason.TOO_LONG, "more than one part")
+            return None
         if len(octets) > 140:
             try:
                 message.parts = parts.split(
@@ -217,7 +224,10 @@ class Acceptance:
 
     def _not_stored(self, failure: Failure, outcomes: list[Outcome]) -> list[Outcome]:
         _log.error("accept: not stored: {why}", why=failure.getErrorMessage())
-        return [
-            o if isinstance(o, Refusal) and o.message is None else Refusal(Reason.STORE_FAILED)
-            for o in outcomes
-        ]
+        told: list[Outcome] = []
+        for outcome in outcomes:
+            if isinstance(outcome, Message) or outcome.message is not None:
+                self._count(Reason.STORE_FAILED, 1)
+                outcome = Refusal(Reason.STORE_FAILED)
+            told.append(outcome)
+        return told

@@ -115,6 +115,7 @@ class Handover:
         """What a session answered to deliveries; None if it did not."""
         now = self.now_ms()
         transaction = Transaction()
+        transaction.changes.soon = True
         for context, status in answers:
             assert isinstance(context, Entry)
             entry = context

@@ -76,7 +76,8 @@ class Outlet:
             entries = [entry for entry in entries if entry.expires_at > now_ms]
         if not entries:
             return
-        carrier.bucket.take(len(entries), carrier.clock.seconds())
+        # Links that were asked for their room together saw the same tokens: what is too much is owed.
+        carrier.bucket.spend(len(entries), carrier.clock.seconds())
         self.outstanding += len(entries)
         carrier.sent += len(entries)
         submit_of = translate.submit_of
@@ -182,9 +183,12 @@ class CarrierSide:
 
     def wake(self, delay: float) -> None:
         """There will be room in ``delay`` seconds."""
+        # A few milliseconds of tokens at once: a timer for each token would cost more than it sends.
+        delay = max(0.005, delay)
         if self._wake is None:
-            # A few milliseconds of tokens at once: a timer for each token would cost more than it sends.
-            self._wake = self.clock.callLater(max(0.005, delay), self._woken)
+            self._wake = self.clock.callLater(delay, self._woken)
+        elif self._wake.getTime() > self.clock.seconds() + delay:
+            self._wake.reset(delay)  # another link waits for something later
 
     def _woken(self) -> None:
         self._wake = None
@@ -281,9 +285,12 @@ class Carriers:
 
     def _made(self, side: CarrierSide) -> None:
         name = side.form.name
-        if self._wanted.get(name) is not side.form:
+        wanted = self._wanted.get(name)
+        if wanted is None or name in self.sides or not _same_links(wanted, side.form):
             return  # changed again meanwhile
         self.sides[name] = side
+        if wanted != side.form:
+            side.adjust(wanted)
         for link in side.links:
             link.start()
 

@@ -117,6 +117,7 @@ class Settlement:
         """
         now = int(self._now() * 1000)
         transaction = Transaction()
+        transaction.changes.soon = True
         for entry, answer in answers:
             if answer is None:
                 # It may have arrived: of all that can be sent twice, these are the only ones (I2).
@@ -191,9 +192,9 @@ class Settlement:
         self, message: Message, part: int, receipt: Receipt, transaction: Transaction, now: int
     ) -> None:
         """A carrier says what became of one part: the message moves on, and ends when its last part has."""
-        if MessageState(message.state).final:
-            return  # a receipt that came twice
         state = MessageState(receipt.state)
+        if MessageState(message.state).final or message.state == state == MessageState.UNKNOWN:
+            return  # a receipt that came twice
         if receipt.intermediate or not (state.final or state is MessageState.UNKNOWN):
             if message.state != state and state is MessageState.ACCEPTED:
                 message.state = state

@@ -19,13 +19,18 @@ from typing import Protocol as Interface
 
 from attrs import frozen
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
-from twisted.internet.interfaces import IPushProducer, ISSLTransport, ITCPTransport
+from twisted.internet.interfaces import (
+    IHalfCloseableDescriptor,
+    IPushProducer,
+    ISSLTransport,
+    ITCPTransport,
+)
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from smsgw.http.site import Refuse, Request, Response, Site, access_log, plain_refusal
-from smsgw.http.wire import CONTINUE, Refused, fault, host_of, octets
+from smsgw.http.wire import CONTINUE, RequestError, fault, host_of, octets
 
 SLICE = 8192  # octets given to the parser at a time
 WAITING_MARK = 8  # requests that wait; reading pauses at it
@@ -77,7 +82,6 @@ class HttpConnection(Protocol):
         self._parser = HttpRequestParser(self)
         # Any: what stream transports share (TCP, TLS, unix) has no interface of its own.
         self._wire: Any = None
-        self._tcp = False
         self._secure = False
         self._peer = ""
         # The request that is being read.
@@ -110,8 +114,7 @@ class HttpConnection(Protocol):
         self._wire = self.transport
         wire = self._wire
         self._secure = ISSLTransport.providedBy(wire)
-        self._tcp = ITCPTransport.providedBy(wire)
-        if self._tcp:
+        if ITCPTransport.providedBy(wire):
             wire.setTcpNoDelay(True)
         self._peer = host_of(wire.getPeer())
         wire.registerProducer(self, True)
@@ -174,20 +177,20 @@ class HttpConnection(Protocol):
         """Parser: a piece of the request target."""
         self._url = self._url + url if self._url else url
         if len(self._url) > self._limits.target:
-            raise Refused(414)
+            raise RequestError(414)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Parser: a header, or a trailer after a chunked body, which is counted and not kept."""
         self._head_size += len(name) + len(value) + 4
         if self._head_size > self._limits.head:
-            raise Refused(431)
+            raise RequestError(431)
         if self._stage == _BODY:
             return
         name = name.lower()
         headers = self._headers
         if name in headers:
             if name == b"host":
-                raise Refused(400, "Bad Request: several Host headers")
+                raise RequestError(400, "Bad Request: several Host headers")
             value = headers[name] + b", " + value
         headers[name] = value
 
@@ -198,9 +201,9 @@ class HttpConnection(Protocol):
         version = parser.get_http_version()
         if version == "1.1":
             if b"host" not in headers:
-                raise Refused(400, "Bad Request: no Host header")
+                raise RequestError(400, "Bad Request: no Host header")
         elif version != "1.0":
-            raise Refused(505)
+            raise RequestError(505)
         self._method = parser.get_method()
         self._stage = _BODY
         self._body = b""
@@ -209,18 +212,18 @@ class HttpConnection(Protocol):
         length = headers.get(b"content-length")
         coding = headers.get(b"transfer-encoding")
         if coding is not None and (coding.lower() != b"chunked" or version == "1.0"):
-            raise Refused(501, "Not Implemented: Transfer-Encoding")
+            raise RequestError(501, "Not Implemented: Transfer-Encoding")
         if parser.should_upgrade() and (
             self._method == b"CONNECT" or coding is not None or length not in (None, b"0")
         ):
-            raise Refused(501, "Not Implemented: Upgrade")
+            raise RequestError(501, "Not Implemented: Upgrade")
         if length is not None and len(length) > 4:
             self._body_limit = self._limit_of_path()
             if int(length) > self._body_limit:
-                raise Refused(413)
+                raise RequestError(413)
         if b"expect" in headers and version == "1.1":
             if headers[b"expect"].lower() != b"100-continue":
-                raise Refused(417)
+                raise RequestError(417)
             self._continue_due = True
 
     def on_body(self, data: bytes) -> None:
@@ -235,7 +238,7 @@ class HttpConnection(Protocol):
         if size > self._body_limit:
             self._body_limit = self._limit_of_path()
             if size > self._body_limit:
-                raise Refused(413)
+                raise RequestError(413)
         self._silent = 0
 
     def on_message_complete(self) -> None:
@@ -286,7 +289,7 @@ class HttpConnection(Protocol):
         # What the parser itself keeps of it (a long header, a long trailer) is bounded here.
         self._silent += size
         if self._silent > self._limits.head + self._limits.target + SLICE:
-            self._refuse(Refused(431 if self._stage == _HEAD else 400))
+            self._refuse(RequestError(431 if self._stage == _HEAD else 400))
         elif self._stage == _BODY and self._current is None and not self._waiting:
             if self._continue_due:
                 self._say_continue()
@@ -300,7 +303,7 @@ class HttpConnection(Protocol):
         self._continue_due = False
         self._wire.write(CONTINUE)
 
-    def _refuse(self, reason: Refused) -> None:
+    def _refuse(self, reason: RequestError) -> None:
         """End the connection with an answer to a request that cannot be read to its end."""
         refuse: Refuse = plain_refusal
         if self._stage == _BODY:
@@ -399,10 +402,12 @@ class HttpConnection(Protocol):
             self._paused = False
             wire.resumeProducing()
         # To close a socket with unread input resets it, and the answer may be lost (RFC 9112 §9.6).
-        if not self._unread:
-            wire.loseConnection()
-        elif self._tcp and not self._secure:
+        # TLS is closed by both ends in turn, so there it is the same.
+        half = self._unread and not self._secure and IHalfCloseableDescriptor.providedBy(wire)
+        if half:
             wire.loseWriteConnection()
+        else:
+            wire.loseConnection()
 
     def overdue(self) -> None:
         """The factory's sweep: the deadline is over."""
@@ -412,7 +417,7 @@ class HttpConnection(Protocol):
         elif self._stage == _IDLE:
             self._end()
         else:
-            self._refuse(Refused(408))
+            self._refuse(RequestError(408))
             self._serve()
 
     def wind_up(self) -> None:

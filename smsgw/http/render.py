@@ -43,7 +43,7 @@ def wanted(request: Request) -> Format | None:
 
     None if it is one that is not served.
     """
-    stem, dot, suffix = request.path.rstrip("/").rpartition(".")
+    _, dot, suffix = request.path.rstrip("/").rpartition(".")
     if dot and suffix in SUFFIXES:
         return _FORMATS.get(suffix)
     accept = request.headers.get(b"accept")

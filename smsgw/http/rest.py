@@ -13,8 +13,8 @@ from smsgw.dialects import Aerialink
 from smsgw.http import rest_codes, rest_parameters
 from smsgw.http.auth import BasicAuth, Doors, Identity
 from smsgw.http.render import JSON, SUFFIXES, Document, Format, HeaderList, iso, wanted
-from smsgw.http.rest_parameters import Refused
-from smsgw.http.site import Answer, Request, Response, Site
+from smsgw.http.rest_parameters import ParameterError
+from smsgw.http.site import UNIX, Answer, Request, Response, Site
 from smsgw.login import Login
 from smsgw.message import Direction, Message, MessageState
 from smsgw.refusals import Reason, Refusal
@@ -119,7 +119,7 @@ class Rest:
         form = wanted(request)
         if form is None:
             return self._refusal(Refusal(Reason.UNSUPPORTED_FORMAT, "answers are JSON"), JSON)
-        if not request.secure and not self._plain_allowed(request.peer):
+        if not (request.secure or request.peer == UNIX or self._plain_allowed(request.peer)):
             return self._refusal(Refusal(Reason.PERMISSION_DENIED, "HTTPS is needed"), form)
         identity = self._auth.identify(request)
         if isinstance(identity, Login):
@@ -172,8 +172,8 @@ class Rest:
             messages = rest_parameters.submission(
                 rest_parameters.read_body(request), login, country, settings.max_destinations
             )
-        except Refused as refused:
-            return self._refusal(refused.refusal, form)
+        except ParameterError as error:
+            return self._refusal(error.refusal, form)
         if len(messages) == 1:
             only = messages[0]
             if isinstance(only, Refusal):

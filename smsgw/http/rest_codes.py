@@ -29,7 +29,7 @@ _ERROR_CODES = {
     1011: "E200001",
     1012: "E200002",
     1015: "E200003",
-    **{code: "E200002" for code in range(1020, 1025)},
+    **dict.fromkeys(range(1020, 1025), "E200002"),
 }
 _OTHER_ERROR = "E500001"
 

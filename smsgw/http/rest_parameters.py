@@ -42,7 +42,7 @@ _TRUTH: dict[object, bool] = {
 _MMS = ("file", "mediaUrl", "subject")
 
 
-class Refused(Exception):
+class ParameterError(Exception):
     """Raised while parameters are read; ends up as the answer to the request."""
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
@@ -50,17 +50,17 @@ class Refused(Exception):
 
 
 def read_body(request: Request) -> Parameters:
-    """The parameters in the body of a request (E-D3). Raises Refused."""
+    """The parameters in the body of a request (E-D3). Raises ParameterError."""
     body = request.body
     content_type = request.headers.get(b"content-type", b"")
     media_type = content_type.partition(b";")[0].strip().lower()
     if media_type == b"application/json":
         try:
             found = _decode_json(body)
-        except msgspec.DecodeError as error:
-            raise Refused(Reason.BAD_REQUEST, f"JSON: {error}") from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ParameterError(Reason.BAD_REQUEST, f"JSON: {error}") from None
         if type(found) is not dict:
-            raise Refused(Reason.BAD_REQUEST, "JSON: the body is no object")
+            raise ParameterError(Reason.BAD_REQUEST, "JSON: the body is no object")
         return found
     if media_type == b"application/x-www-form-urlencoded":
         return _form(body)
@@ -68,11 +68,13 @@ def read_body(request: Request) -> Parameters:
         return _multipart(content_type, body)
     if not body:
         return {}
-    raise Refused(Reason.UNSUPPORTED_FORMAT, media_type.decode("latin-1") or "no Content-Type")
+    raise ParameterError(
+        Reason.UNSUPPORTED_FORMAT, media_type.decode("latin-1") or "no Content-Type"
+    )
 
 
 def read_query(request: Request) -> Parameters:
-    """The parameters in the query string. Raises Refused."""
+    """The parameters in the query string. Raises ParameterError."""
     return _form(request.query_text)
 
 
@@ -80,7 +82,7 @@ def _form(octets: bytes) -> Parameters:
     try:
         pairs = parse_qsl(octets.decode("ascii"), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:
-        raise Refused(Reason.BAD_REQUEST, "the form is not UTF-8, URL-encoded") from None
+        raise ParameterError(Reason.BAD_REQUEST, "the form is not UTF-8, URL-encoded") from None
     return _once(pairs)
 
 
@@ -89,7 +91,7 @@ def _once(pairs: list[tuple[str, Any]]) -> Parameters:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise Refused(Reason.PARAMETER_INVALID, f"{twice} is given more than once")
+        raise ParameterError(Reason.PARAMETER_INVALID, f"{twice} is given more than once")
     return found
 
 
@@ -97,18 +99,20 @@ def _multipart(content_type: bytes, body: bytes) -> Parameters:
     head = b"Content-Type: " + content_type + b"\r\n\r\n"
     entity = BytesParser(policy=HTTP).parsebytes(head + body)
     if not entity.is_multipart():
-        raise Refused(Reason.BAD_REQUEST, "multipart: no parts")
+        raise ParameterError(Reason.BAD_REQUEST, "multipart: no parts")
     pairs: list[tuple[str, Any]] = []
     for part in entity.iter_parts():
         name = part.get_param("name", header="content-disposition")
         payload = part.get_payload(decode=True)
         if not isinstance(name, str) or not isinstance(payload, bytes):
-            raise Refused(Reason.BAD_REQUEST, "multipart: a part without a name")
+            raise ParameterError(Reason.BAD_REQUEST, "multipart: a part without a name")
         try:
             pairs.append((name, payload.decode("utf-8")))
         except UnicodeDecodeError:
             if part.get_filename() is None:
-                raise Refused(Reason.BAD_REQUEST, f"multipart: {name} is not UTF-8") from None
+                raise ParameterError(
+                    Reason.BAD_REQUEST, f"multipart: {name} is not UTF-8"
+                ) from None
             pairs.append((name, payload))
     return _once(pairs)
 
@@ -122,7 +126,7 @@ def _text(parameters: Parameters, name: str) -> str:
         return ""
     if type(value) is int:
         return str(value)
-    raise Refused(Reason.PARAMETER_INVALID, name)
+    raise ParameterError(Reason.PARAMETER_INVALID, name)
 
 
 def _flag(parameters: Parameters, name: str) -> bool | None:
@@ -132,7 +136,7 @@ def _flag(parameters: Parameters, name: str) -> bool | None:
     try:
         return _TRUTH[value.lower() if type(value) is str else value]
     except (KeyError, TypeError):
-        raise Refused(Reason.PARAMETER_INVALID, name) from None
+        raise ParameterError(Reason.PARAMETER_INVALID, name) from None
 
 
 def _integer(parameters: Parameters, name: str, least: int, most: int) -> int | None:
@@ -140,7 +144,7 @@ def _integer(parameters: Parameters, name: str, least: int, most: int) -> int | 
     if not text:
         return None
     if not _INTEGER.fullmatch(text) or not least <= int(text) <= most:
-        raise Refused(Reason.PARAMETER_INVALID, f"{name} ({least} to {most})")
+        raise ParameterError(Reason.PARAMETER_INVALID, f"{name} ({least} to {most})")
     return int(text)
 
 
@@ -148,13 +152,13 @@ def _hex(parameters: Parameters, name: str) -> bytes:
     try:
         return bytes.fromhex(_text(parameters, name))
     except ValueError:
-        raise Refused(Reason.PARAMETER_INVALID, f"{name} (hex digits)") from None
+        raise ParameterError(Reason.PARAMETER_INVALID, f"{name} (hex digits)") from None
 
 
 def submission(
     parameters: Parameters, login: Login, country: str, max_destinations: int
 ) -> list[Message | Refusal]:
-    """One message for each destination, or why that destination is none. Raises Refused.
+    """One message for each destination, or why that destination is none. Raises ParameterError.
 
     ``country`` is the dial code of the account's country.
     """
@@ -183,12 +187,12 @@ def submission(
 def _source(text: str) -> str:
     text = text.strip()
     if not text:
-        raise Refused(Reason.PARAMETER_MISSING, "source")
+        raise ParameterError(Reason.PARAMETER_MISSING, "source")
     # A name keeps its blanks and dots, a number loses them.
     if not text.isdigit() and not any(character.isalpha() for character in text):
         text = _NOT_DIGIT.sub("", text) or text
     if len(text) > MAX_SOURCE:
-        raise Refused(Reason.BAD_SOURCE, text[:40])
+        raise ParameterError(Reason.BAD_SOURCE, text[:40])
     return text
 
 
@@ -196,16 +200,18 @@ def _destinations(parameters: Parameters, most: int) -> list[str]:
     text = _text(parameters, "destination")
     if parameters.get("listId"):
         if text:
-            raise Refused(Reason.PARAMETER_INVALID, "destination and listId exclude each other")
-        raise Refused(Reason.NOT_ENABLED, "lists")
+            raise ParameterError(
+                Reason.PARAMETER_INVALID, "destination and listId exclude each other"
+            )
+        raise ParameterError(Reason.NOT_ENABLED, "lists")
     if "," not in text:
         destinations = [text.strip()]
     else:
         destinations = [one for item in text.split(",") if (one := item.strip())]
     if not destinations or not destinations[0]:
-        raise Refused(Reason.PARAMETER_MISSING, "destination")
+        raise ParameterError(Reason.PARAMETER_MISSING, "destination")
     if len(destinations) > most:
-        raise Refused(Reason.TOO_MANY_DESTINATIONS, f"{len(destinations)}, limit {most}")
+        raise ParameterError(Reason.TOO_MANY_DESTINATIONS, f"{len(destinations)}, limit {most}")
     return destinations
 
 
@@ -221,10 +227,10 @@ def _content(parameters: Parameters) -> dict[str, Any]:
     """What the messages to all destinations have in common, as attributes of Message."""
     for name in _MMS:
         if parameters.get(name):
-            raise Refused(Reason.NOT_ENABLED, f"MMS ({name})")
+            raise ParameterError(Reason.NOT_ENABLED, f"MMS ({name})")
     text = _text(parameters, "messageText")
     if not text:
-        raise Refused(Reason.PARAMETER_MISSING, "messageText")
+        raise ParameterError(Reason.PARAMETER_MISSING, "messageText")
     found: dict[str, Any] = {"text": text}
     flash = _flag(parameters, "flash")
     data_coding = _integer(parameters, "dcs", 0, 255)
@@ -244,7 +250,7 @@ def _content(parameters: Parameters) -> dict[str, Any]:
     reference = _text(parameters, "clientReference")
     if reference:
         if len(reference) > MAX_REFERENCE:
-            raise Refused(
+            raise ParameterError(
                 Reason.PARAMETER_INVALID, f"clientReference (at most {MAX_REFERENCE} characters)"
             )
         found["client_reference"] = reference
@@ -258,27 +264,27 @@ def _octets(
     if data_coding is None:
         data_coding, octets = coding.smallest(text)
     elif not coding.known(data_coding):
-        raise Refused(Reason.PARAMETER_INVALID, f"dcs {data_coding} is unknown")
+        raise ParameterError(Reason.PARAMETER_INVALID, f"dcs {data_coding} is unknown")
     elif coding.alphabet(data_coding).is_text:
         try:
             octets = coding.encode(text, data_coding)
         except ValueError as error:
-            raise Refused(Reason.PARAMETER_INVALID, f"dcs: {error}") from None
+            raise ParameterError(Reason.PARAMETER_INVALID, f"dcs: {error}") from None
     else:
         octets = _hex(parameters, "messageText")
     if flash:
         try:
             data_coding = coding.flash(data_coding)
         except ValueError as error:
-            raise Refused(Reason.PARAMETER_INVALID, f"flash: {error}") from None
+            raise ParameterError(Reason.PARAMETER_INVALID, f"flash: {error}") from None
     found: dict[str, Any] = {"parts": [header + octets], "data_coding": data_coding}
     if header:
         try:
             rest = parts.udh(header)[1]
         except ValueError as error:
-            raise Refused(Reason.PARAMETER_INVALID, f"udh: {error}") from None
+            raise ParameterError(Reason.PARAMETER_INVALID, f"udh: {error}") from None
         if rest:
-            raise Refused(Reason.PARAMETER_INVALID, "udh: more octets than its length says")
+            raise ParameterError(Reason.PARAMETER_INVALID, "udh: more octets than its length says")
         found["esm_class"] = UDHI
     return found
 
@@ -289,8 +295,11 @@ def _time(name: str, text: str) -> int:
         at = datetime.fromisoformat(text)
         if at.tzinfo is None:
             at = at.replace(tzinfo=UTC)
-        return int(at.timestamp() * 1000)
+        ms = int(at.timestamp() * 1000)
     except (ValueError, OverflowError):
-        raise Refused(
+        ms = 0
+    if ms <= 0:
+        raise ParameterError(
             Reason.PARAMETER_INVALID, f"{name} (ISO 8601, such as 2026-03-14T10:15:00Z)"
-        ) from None
+        )
+    return ms

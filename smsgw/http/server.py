@@ -4,8 +4,14 @@ import time
 from email.utils import formatdate
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IProtocolNegotiationFactory,
+    IReactorTime,
+)
 from twisted.internet.protocol import Factory
+from zope.interface import implementer
 
 from smsgw.http.connection import HttpConnection, Limits
 from smsgw.http.site import BODY_LIMIT, Request, Response, Site, plain_refusal
@@ -21,6 +27,7 @@ __all__ = [
 ]
 
 
+@implementer(IProtocolNegotiationFactory)
 class HttpServerFactory(Factory):
     """Makes the connections of one or more listeners that show the same site."""
 
@@ -51,6 +58,10 @@ class HttpServerFactory(Factory):
         if self.draining or len(self._connections) >= self.limits.connections:
             return None
         return HttpConnection(self)
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """Twisted: what is spoken over TLS; a client that offers only others gets no handshake."""
+        return [b"http/1.1", b"http/1.0"]
 
     def opened(self, connection: HttpConnection) -> None:
         """A connection says that it is open."""

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 BODY_LIMIT = 65_536  # octets (E-D7)
+UNIX = "unix"  # the peer at the other end of a unix socket
 PLAIN_TEXT = "text/plain; charset=utf-8"
 
 log = Logger("smsgw.http")
@@ -25,7 +26,7 @@ class Request:
 
     ``method`` is GET for a HEAD request too: the server leaves the body of the answer away by
     itself. Header names are in lower case; a header that came several times is joined with a comma
-    (RFC 9110 §5.3). ``peer`` is the client's address as text, empty on a unix socket.
+    (RFC 9110 §5.3). ``peer`` is the client's address as text, or ``UNIX``.
     """
 
     method: str
@@ -147,8 +148,8 @@ class Site:
                 return result
             if not isinstance(result, Deferred):
                 result = Deferred.fromCoroutine(result)
-        except Exception:  # noqa: BLE001  # whatever a resource raises is an answer 500
-            return _failed(Failure(), route, request)  # type: ignore[no-untyped-call]
+        except Exception:  # whatever a resource raises is answered with 500
+            return _failed(Failure(), route, request)
         return result.addErrback(_failed, route, request)
 
 

@@ -6,12 +6,12 @@ from ipaddress import ip_address
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserInvalidMethodError
 from twisted.internet.interfaces import IAddress
 
-from smsgw.http.site import Request, Response
+from smsgw.http.site import UNIX, Request, Response
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Refused(Exception):
+class RequestError(Exception):
     """Raised inside the parser's callbacks to end the connection with a status."""
 
     def __init__(self, status: int, text: str = "") -> None:
@@ -19,16 +19,16 @@ class Refused(Exception):
         self.text = text or HTTPStatus(status).phrase
 
 
-def fault(error: HttpParserError) -> Refused:
+def fault(error: HttpParserError) -> RequestError:
     """What to answer to octets that the parser did not take."""
-    if isinstance(error, HttpParserCallbackError) and isinstance(error.__context__, Refused):
+    if isinstance(error, HttpParserCallbackError) and isinstance(error.__context__, RequestError):
         return error.__context__
     if isinstance(error, HttpParserInvalidMethodError):
-        return Refused(501)
+        return RequestError(501)
     text = str(error)
     if text == "Invalid HTTP version":
-        return Refused(505)
-    return Refused(400, f"Bad Request: {text}")
+        return RequestError(505)
+    return RequestError(400, f"Bad Request: {text}")
 
 
 _heads: dict[tuple[int, str], bytes] = {}  # of the few pairs of status and type that resources use
@@ -74,10 +74,10 @@ def octets(response: Response, request: Request | None, keep: bool, date: bytes)
 
 
 def host_of(address: IAddress) -> str:
-    """The peer's address as text, "" for a unix socket; IPv4 in IPv6 form becomes IPv4."""
+    """The peer's address as text, ``UNIX`` for a unix socket; IPv4 in IPv6 form becomes IPv4."""
     host = getattr(address, "host", None)
     if host is None:
-        return ""  # a unix socket
+        return UNIX
     if ":" in host:
         mapped = ip_address(host.partition("%")[0])
         four = getattr(mapped, "ipv4_mapped", None)

@@ -18,7 +18,8 @@ from smsgw.provisioning.forms import (
     Provisioning,
     Route,
 )
-from smsgw.toml import Path, Reader, Wrong, choices, forms, shown
+from smsgw.toml import Reader, Wrong, choices, forms, shown
+from smsgw.toml_lines import Path
 
 
 class ProvisioningError(Exception):
@@ -133,9 +134,13 @@ class _Checks:
             self._reader.fault(
                 (*path, "password_hash"), "given beside password; only one of the two is right"
             )
+        username, password = table.get("username"), table.get("password")
+        if table.get("kind") == "http" and isinstance(username, str) and ":" in username:
+            self._reader.fault(
+                (*path, "username"), "has a colon; HTTP Basic allows none in a username"
+            )
         if table.get("kind") != "smpp":
             return
-        username, password = table.get("username"), table.get("password")
         if isinstance(username, str) and len(username) > SMPP_SYSTEM_ID:
             self._reader.fault(
                 (*path, "username"),
@@ -146,6 +151,9 @@ class _Checks:
                 (*path, "password"),
                 f"has {len(password)} characters; an SMPP password has {SMPP_PASSWORD} at most",
             )
+        self._ascii(password, path)
+
+    def _ascii(self, password: object, path: Path) -> None:
         if isinstance(password, str) and not password.isascii():
             self._reader.fault(
                 (*path, "password"), "has characters beyond ASCII; an SMPP password is ASCII"
@@ -184,6 +192,7 @@ class _Checks:
             for key in ("host", "system_id", "password"):
                 if key not in table:
                     self._reader.fault(path, f"{key} is missing; a carrier of kind smpp needs it")
+            self._ascii(table.get("password"), path)
         foreign = {"smpp": SIMULATOR_ONLY, "simulator": SMPP_ONLY}.get(str(kind), ())
         for key in foreign:
             if key in table:

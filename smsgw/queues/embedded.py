@@ -170,7 +170,9 @@ class EmbeddedQueues:
             q.missed = True
 
     def _await(self, q: _Queue, due: int) -> None:
-        if not q.soonest or due < q.soonest:
+        if due <= self._now() * 1000:
+            self._fall_behind(q)  # it became due while it was read, and comes before what is put now
+        elif not q.soonest or due < q.soonest:
             q.soonest = due
             heappush(self._later, (due, q.name))
             self._set_timer()
@@ -235,7 +237,11 @@ class EmbeddedQueues:
                     batch.append(entry)
             if batch:
                 given = True
-                consumer.take(batch)
+                try:
+                    consumer.take(batch)
+                except Exception:
+                    # What was committed must not look as if it had not been (I1).
+                    _log.failure("queue {queue}: a consumer failed", queue=q.name)
         return given
 
     def _page(self, q: _Queue) -> None:

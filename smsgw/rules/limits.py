@@ -16,11 +16,11 @@ class TokenBucket:
         self._at = 0.0
 
     def available(self, now: float) -> int:
-        """Whole tokens that may be taken now; a large number without a limit."""
+        """Whole tokens that may be taken now, none while some are owed; a large number without a limit."""
         if not self.rate:
             return 1 << 30
         self._fill(now)
-        return int(self._tokens)
+        return max(0, int(self._tokens))
 
     def take(self, tokens: int, now: float) -> bool:
         """Takes the tokens if there are that many; more than the burst pass when the bucket is full."""
@@ -32,6 +32,12 @@ class TokenBucket:
             self._tokens -= tokens
             return True
         return False
+
+    def spend(self, tokens: int, now: float) -> None:
+        """Takes tokens that are used in any case; those that are not there are owed."""
+        if self.rate:
+            self._fill(now)
+            self._tokens -= tokens
 
     def wait(self, now: float) -> float:
         """Seconds until one token is there."""

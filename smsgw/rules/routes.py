@@ -1,4 +1,4 @@
-"""Which route takes a destination: longest prefix, then priority, then weight."""
+"""Which route takes a destination: longest prefix, then lowest priority number, then weight."""
 
 from collections.abc import Callable, Iterable, Sequence
 from random import random
@@ -14,7 +14,7 @@ class RouteForm(Protocol):
 
     @property
     def priority(self) -> int:
-        """Of routes with the same prefix the one with the highest priority wins."""
+        """Of routes with the same prefix the one with the lowest number wins."""
 
     @property
     def weight(self) -> int:
@@ -33,7 +33,7 @@ class RouteTable(Generic[R]):
         for route in routes:
             for prefix in route.prefixes:
                 rivals = best.setdefault(prefix, [])
-                if rivals and route.priority > rivals[0].priority:
+                if rivals and route.priority < rivals[0].priority:
                     rivals.clear()
                 if not rivals or route.priority == rivals[0].priority:
                     rivals.append(route)

@@ -192,6 +192,8 @@ class EsmeSession:
 
     def responses_received(self, connection: SmppConnection, answers: list[Answer]) -> None:
         """Hot path: tell the Gate what became of deliveries."""
+        # Those of a lost session come before ``closed``, and the Gate is to know why.
+        self.close_reason = connection.session.ended
         self._gate.delivered(
             self, [(context, None if pdu is None else pdu.status) for context, pdu in answers]
         )

@@ -140,7 +140,10 @@ def _read_tlvs(
             sar[tag] = int.from_bytes(value)
         elif tag == Tag.DEST_ADDR_SUBUNIT:
             if value == _FLASH_SUBUNIT:
-                data_coding = coding.flash(data_coding)
+                try:
+                    data_coding = coding.flash(data_coding)
+                except ValueError as error:
+                    return Refusal(Reason.BAD_CODING, str(error))
         elif tag in _TRAVELLING:
             kept.append((tag, value))
     total = sar.get(Tag.SAR_TOTAL_SEGMENTS, 0)
@@ -155,7 +158,7 @@ def _read_tlvs(
 
 def submit_of(message: Message, part: int, now_ms: int, default_validity_ms: int) -> SubmitSm:
     """The submit_sm that sends one part to a carrier; a validity other than the default is passed on."""
-    start = message.schedule_at or message.accepted_at
+    start = max(message.schedule_at, message.accepted_at)
     validity = b""
     if message.expires_at - start != default_validity_ms:
         validity = times.format_relative(max(1000, message.expires_at - now_ms))

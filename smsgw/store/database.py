@@ -88,6 +88,8 @@ def _engine(url: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def set_up(connection: object, _record: object) -> None:
+        # The driver begins transactions by itself, but not before statements that start with WITH.
+        connection.isolation_level = None  # type: ignore[attr-defined]
         cursor = connection.cursor()  # type: ignore[attr-defined]  # a DBAPI connection has no type
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA synchronous = FULL")  # I1: a commit survives a power cut
@@ -96,6 +98,10 @@ def _engine(url: str) -> Engine:
         cursor.execute("PRAGMA wal_autocheckpoint = 4000")  # pages; fewer, larger checkpoints
         cursor.execute("PRAGMA journal_size_limit = 67108864")
         cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 

@@ -4,7 +4,9 @@ Theory of operation. Everybody who changes state hands ``commit`` a ``Changes`` 
 that is durable. One thread owns the one connection. It takes *all* changes that wait, merges them into few
 statements of many rows, commits once, and tells the reactor once. So an idle journal commits at once, and a busy
 one makes larger batches by itself: while one transaction is being written, the next one's changes gather. There is
-no timer and no batch size to tune.
+no timer and no batch size to tune. Changes that nobody waits for with an answer (``soon``: that a carrier
+has taken a message, that an account has its receipt) do not start a transaction of their own for a few
+milliseconds, but go with the next that is started: that saves every second fsync.
 
 Changes are applied in the order of ``commit``, all or nothing. If a merged transaction fails, the changes
 are tried again one by one, so that one that cannot be stored harms no other; a full disk fails each of them, and
@@ -17,7 +19,7 @@ pages when several connections share a WAL database, so there is only the one co
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -38,6 +40,7 @@ _log = Logger()
 # (``executemany`` does that for every row), few enough that statements stay cached.
 _CHUNKS = (200, 20, 1)
 _MAX_CHANGES = 2_000
+_SOON_S = 0.005
 
 
 class StoreFailed(Exception):
@@ -63,6 +66,7 @@ class Changes:
     early_receipts: list[Row] = field(factory=list)
     # (carrier, carrier id)
     early_matched: list[tuple[str, str]] = field(factory=list)
+    soon: bool = False  # it may wait a few milliseconds for a transaction to go with
 
 
 class Journal:
@@ -109,23 +113,27 @@ class Journal:
         running = True
         while running:
             batch: list[tuple[Changes, Deferred[None]]] = []
+            until = 0.0  # when the batch starts at the latest, if it holds nothing that is urgent
             item = get()
             # Takes all that waits, up to the first read, which keeps its place in the order.
-            while True:
-                if item is None:
-                    running = False
+            while item is not None and isinstance(item[0], Changes):
+                batch.append(item)
+                if not item[0].soon:
+                    until = -1.0
+                elif not until:
+                    until = time.monotonic() + _SOON_S
+                item = ()
+                if len(batch) >= _MAX_CHANGES:
                     break
-                if isinstance(item[0], Changes):
-                    batch.append(item)
-                else:
+                try:
+                    item = get(timeout=max(0.0, until - time.monotonic()) if until > 0 else 0)
+                except Empty:
                     break
-                if len(batch) >= _MAX_CHANGES or self._work.empty():
-                    item = None if not running else ()
-                    break
-                item = get()
             if batch:
                 self._commit(connection, batch)
-            if item:
+            if item is None:
+                running = False
+            elif item:
                 self._read(connection, *item)
         connection.close()
         self._reactor.callFromThread(self._stopped.callback, None)
@@ -181,11 +189,12 @@ def _store(connection: Connection, batch: list[Changes]) -> None:
 
     The order of the statements lets one batch put an entry and settle it, or insert a message and close it.
     """
-    with connection.begin():
-        # The driver's cursor: binding thousands of values through SQLAlchemy costs ten times as much.
-        cursor = connection.connection.cursor()
-        execute = cursor.execute
-        merged = batch[0] if len(batch) == 1 else _merged(batch)
+    merged = batch[0] if len(batch) == 1 else _merged(batch)
+    # The driver's cursor: binding thousands of values through SQLAlchemy costs ten times as much.
+    cursor = connection.connection.cursor()
+    execute = cursor.execute
+    execute("BEGIN IMMEDIATE")
+    try:
         if merged.messages:
             _insert(execute, schema.message, merged.messages)
         if merged.parts:
@@ -207,6 +216,13 @@ def _store(connection: Connection, batch: list[Changes]) -> None:
             _insert(execute, schema.early_receipt, merged.early_receipts, replace=True)
         if merged.early_matched:
             _delete(execute, "early_receipt", ("carrier", "carrier_id"), merged.early_matched)
+        execute("COMMIT")
+    except BaseException:
+        # On a full disk SQLite may have rolled back by itself already.
+        if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+            execute("ROLLBACK")
+        raise
+    finally:
         cursor.close()
 
 

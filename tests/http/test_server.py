@@ -1,20 +1,36 @@
 """The HTTP server: requests in any cut, answers in order, limits, timeouts, and bad input."""
 
+import itertools
+import re
 import time
-from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet import reactor
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, connectProtocol
+from twisted.internet.endpoints import (
+    SSL4ServerEndpoint,
+    TCP4ClientEndpoint,
+    TCP4ServerEndpoint,
+    connectProtocol,
+    wrapClientTLS,
+)
 from twisted.internet.protocol import Protocol
+from twisted.internet.ssl import CertificateOptions, PrivateCertificate
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smsgw.http.server import HttpServerFactory, Limits, Request, Response, Site, plain_refusal
+from smsgw.http.wire import host_of
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 
@@ -129,34 +145,34 @@ class Requests(SynchronousTestCase):
     def test_answer_has_length_type_and_date(self) -> None:
         """A response carries what a client needs to read it and keep the connection."""
         ((status, headers, body),) = self.exchange(GET)
-        self.assertEqual((status, body), (200, b"seen"))
-        self.assertEqual(headers[b"Content-Type"], b"text/plain; charset=utf-8")
-        self.assertRegex(headers[b"Date"], rb"^\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT$")
-        self.assertNotIn(b"Connection", headers)
+        assert (status, body) == (200, b"seen")
+        assert headers[b"Content-Type"] == b"text/plain; charset=utf-8"
+        assert re.search(rb"^\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT$", headers[b"Date"])
+        assert b"Connection" not in headers
 
     def test_connection_is_kept_and_each_answer_is_one_write(self) -> None:
         """Requests follow each other on one connection."""
         for number in range(3):
             ((_, _, body),) = self.exchange(post(b"%d" % number))
-            self.assertEqual(body, b"%d" % number)
-        self.assertEqual(self.wire.writes, 3)
-        self.assertFalse(self.wire.disconnecting)
+            assert body == b"%d" % number
+        assert self.wire.writes == 3
+        assert not self.wire.disconnecting
 
     def test_request_tells_what_the_client_said(self) -> None:
         """Path, query, headers, body, and the peer reach the resource decoded."""
         target = b"/a%20b?x=1&y=%C3%A9&x=2&z="
         self.exchange(b"PUT " + target + b" HTTP/1.1\r\nHOST: h\r\nA: 1\r\na: 2\r\n\r\n")
         (request,) = self.bench.requests
-        self.assertEqual((request.method, request.path), ("PUT", "/a b"))
-        self.assertEqual(request.query, {"x": ["1", "2"], "y": ["é"], "z": [""]})
-        self.assertEqual(request.headers, {b"host": b"h", b"a": b"1, 2"})
-        self.assertEqual((request.peer, request.secure), ("192.168.1.1", False))
+        assert (request.method, request.path) == ("PUT", "/a b")
+        assert request.query == {"x": ["1", "2"], "y": ["é"], "z": [""]}
+        assert request.headers == {b"host": b"h", b"a": b"1, 2"}
+        assert (request.peer, request.secure) == ("192.168.1.1", False)
 
     def test_absolute_target_is_understood(self) -> None:
         """RFC 9112 §3.2.2: a server accepts the absolute form."""
         self.exchange(b"GET http://h:80/x/y?z=1 HTTP/1.1\r\nHost: h\r\n\r\n")
         (request,) = self.bench.requests
-        self.assertEqual((request.path, request.query), ("/x/y", {"z": ["1"]}))
+        assert (request.path, request.query) == ("/x/y", {"z": ["1"]})
 
     def test_chunked_body_is_joined_and_trailers_are_dropped(self) -> None:
         """RFC 9112 §7.1."""
@@ -164,78 +180,78 @@ class Requests(SynchronousTestCase):
         ((status, _, body),) = self.exchange(
             head + b"3;x=1\r\nabc\r\n4\r\ndefg\r\n1\r\nh\r\n0\r\nHost: evil\r\n\r\n"
         )
-        self.assertEqual((status, body), (200, b"abcdefgh"))
+        assert (status, body) == (200, b"abcdefgh")
 
     def test_head_has_the_length_and_no_body(self) -> None:
         """RFC 9110 §9.3.2."""
         self.connection.dataReceived(GET.replace(b"GET", b"HEAD"))
-        self.assertIn(b"\r\nContent-Length: 4\r\n", self.wire.value())
-        self.assertTrue(self.wire.value().endswith(b"\r\n\r\n"))
+        assert b"\r\nContent-Length: 4\r\n" in self.wire.value()
+        assert self.wire.value().endswith(b"\r\n\r\n")
 
     def test_204_has_neither_length_nor_type(self) -> None:
         """RFC 9110 §8.6."""
         self.bench.site.add("/none", lambda _: Response(204))
         ((status, headers, _),) = self.exchange(GET.replace(b"/ ", b"/none "))
-        self.assertEqual((status, set(headers)), (204, {b"Date"}))
+        assert (status, set(headers)) == (204, {b"Date"})
 
     def test_client_may_ask_to_close(self) -> None:
         """Connection: close is obeyed, and what follows is not served."""
         head = GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
         ((_, headers, _),) = self.exchange(head + GET)
-        self.assertEqual(headers[b"Connection"], b"close")
-        self.assertTrue(self.wire.disconnecting)
-        self.assertEqual(len(self.bench.requests), 1)
+        assert headers[b"Connection"] == b"close"
+        assert self.wire.disconnecting
+        assert len(self.bench.requests) == 1
 
     def test_http_1_0_closes_unless_asked(self) -> None:
         """An HTTP/1.0 client is told if the connection stays."""
         keep = b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
         ((_, headers, _),) = self.exchange(keep)
-        self.assertEqual(headers[b"Connection"], b"keep-alive")
+        assert headers[b"Connection"] == b"keep-alive"
         ((_, headers, _),) = self.exchange(b"GET / HTTP/1.0\r\n\r\n")
-        self.assertEqual(headers[b"Connection"], b"close")
-        self.assertTrue(self.wire.disconnecting)
+        assert headers[b"Connection"] == b"close"
+        assert self.wire.disconnecting
 
     def test_offer_of_another_protocol_is_ignored(self) -> None:
         """RFC 9110 §7.8: Upgrade may be ignored; the connection goes on."""
         offer = GET.replace(b"\r\n\r\n", b"\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
-        self.assertEqual([a[0] for a in self.exchange(offer + offer + GET)], [200, 200, 200])
-        self.assertEqual([a[0] for a in self.exchange(GET)], [200])
+        assert [a[0] for a in self.exchange(offer + offer + GET)] == [200, 200, 200]
+        assert [a[0] for a in self.exchange(GET)] == [200]
 
     def test_expect_continue_is_answered_before_the_body(self) -> None:
         """RFC 9110 §10.1.1: and not if the body is there already."""
         octets = post(b"body", b"Expect: 100-continue")
         self.connection.dataReceived(octets[:-4])
-        self.assertEqual(self.wire.value(), b"HTTP/1.1 100 Continue\r\n\r\n")
+        assert self.wire.value() == b"HTTP/1.1 100 Continue\r\n\r\n"
         ((_, _, body),) = self.exchange(octets[-4:])
-        self.assertEqual(body, b"body")
+        assert body == b"body"
         ((status, _, _),) = self.exchange(octets)
-        self.assertEqual(status, 200)
+        assert status == 200
 
     def test_expect_continue_waits_for_its_turn(self) -> None:
         """A 100 does not overtake the answer to an earlier request."""
         octets = post(b"body", b"Expect: 100-continue")
         self.connection.dataReceived(GET.replace(b"/ ", b"/later ") + octets[:-4])
-        self.assertEqual(self.wire.value(), b"")
+        assert self.wire.value() == b""
         self.bench.due[0].callback(Response(200, b"first"))
-        self.assertTrue(self.wire.value().endswith(b"firstHTTP/1.1 100 Continue\r\n\r\n"))
+        assert self.wire.value().endswith(b"firstHTTP/1.1 100 Continue\r\n\r\n")
 
     def test_async_def_and_deferred_are_awaited(self) -> None:
         """A resource is any of three kinds."""
         ((_, _, body),) = self.exchange(GET.replace(b"/ ", b"/coroutine "))
-        self.assertEqual(body, b"awaited")
+        assert body == b"awaited"
 
     def test_failing_resource_is_500_with_a_number_that_is_in_the_log(self) -> None:
         """A bug is answered, logged, and the connection goes on."""
         for path in (b"/raises ", b"/fails "):
             ((status, _, body),) = self.exchange(GET.replace(b"/ ", path))
-            self.assertEqual(status, 500)
-            self.assertRegex(body, rb"^Internal Server Error, request id [0-9a-f]{12}\n$")
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
-        self.assertEqual([a[0] for a in self.exchange(GET)], [200])
+            assert status == 500
+            assert re.search(rb"^Internal Server Error, request id [0-9a-f]{12}\n$", body)
+        assert len(self.flushLoggedErrors(ZeroDivisionError)) == 2
+        assert [a[0] for a in self.exchange(GET)] == [200]
 
     def test_line_breaks_in_headers_are_our_misuse(self) -> None:
         """Nothing that a client said can add a header of its own."""
-        with self.assertRaises(ValueError):
+        with pytest.raises(ValueError, match="line break"):
             Response(200, headers=[(b"X", b"a\r\nSet-Cookie: b")])
 
 
@@ -247,21 +263,21 @@ class Order(SynchronousTestCase):
         bench = Bench()
         connection, wire = bench.connect()
         connection.dataReceived(GET.replace(b"/ ", b"/later ") * 2 + GET)
-        self.assertEqual(len(bench.requests), 1)
+        assert len(bench.requests) == 1
         bench.due[0].callback(Response(200, b"first"))
-        self.assertEqual(len(bench.requests), 2)
+        assert len(bench.requests) == 2
         bench.due[1].callback(Response(200, b"second"))
         bodies = [body for _, _, body in answers(wire.value())]
-        self.assertEqual(bodies, [b"first", b"second", b"seen"])
+        assert bodies == [b"first", b"second", b"seen"]
 
     def test_fault_is_answered_after_what_came_before_it(self) -> None:
         """The last word comes last."""
         bench = Bench()
         connection, wire = bench.connect()
         connection.dataReceived(GET.replace(b"/ ", b"/later ") + b"rubbish\r\n\r\n")
-        self.assertEqual(wire.value(), b"")
+        assert wire.value() == b""
         bench.due[0].callback(Response(200, b"first"))
-        self.assertEqual([status for status, _, _ in answers(wire.value())], [200, 501])
+        assert [status for status, _, _ in answers(wire.value())] == [200, 501]
 
     def test_long_pipeline_is_answered_without_deep_recursion(self) -> None:
         """Deferreds that have fired already do not pile up on the stack."""
@@ -269,18 +285,18 @@ class Order(SynchronousTestCase):
         bench.site.add("/now", lambda _: succeed(Response(200, b"x")))
         connection, wire = bench.connect()
         connection.dataReceived(GET.replace(b"/ ", b"/now ") * 2000)
-        self.assertEqual(len(answers(wire.value())), 2000)
+        assert len(answers(wire.value())) == 2000
 
     def test_reading_pauses_while_many_wait(self) -> None:
         """What a client may have us keep is bounded; reading resumes when it is answered."""
         bench = Bench()
         connection, wire = bench.connect()
         connection.dataReceived(GET.replace(b"/ ", b"/later ") + GET * 5000)
-        self.assertEqual(wire.producerState, "paused")
-        self.assertLess(len(connection._waiting), 500)
+        assert wire.producerState == "paused"
+        assert len(connection._waiting) < 500
         bench.due[0].callback(Response())
-        self.assertEqual(len(answers(wire.value())), 5001)
-        self.assertEqual(wire.producerState, "producing")
+        assert len(answers(wire.value())) == 5001
+        assert wire.producerState == "producing"
 
     def test_nothing_is_served_to_a_client_that_does_not_read(self) -> None:
         """Answers are not piled up in memory; after a while the client is cut off."""
@@ -288,15 +304,15 @@ class Order(SynchronousTestCase):
         connection, wire = bench.connect()
         connection.pauseProducing()
         connection.dataReceived(GET * 20)
-        self.assertEqual(wire.value(), b"")
-        self.assertEqual(wire.producerState, "paused")
+        assert wire.value() == b""
+        assert wire.producerState == "paused"
         bench.pass_time(10)
         connection.resumeProducing()
-        self.assertEqual(len(answers(wire.value())), 20)
-        self.assertEqual(wire.producerState, "producing")
+        assert len(answers(wire.value())) == 20
+        assert wire.producerState == "producing"
         connection.pauseProducing()
         bench.pass_time(31)
-        self.assertTrue(wire.aborted)
+        assert wire.aborted
 
     def test_answer_after_the_client_left_is_thrown_away(self) -> None:
         """A connection that is gone is not written to."""
@@ -305,7 +321,7 @@ class Order(SynchronousTestCase):
         connection.dataReceived(GET.replace(b"/ ", b"/later ") * 2)
         connection.connectionLost()
         bench.due[0].callback(Response())
-        self.assertEqual((wire.value(), len(bench.requests)), (b"", 1))
+        assert (wire.value(), len(bench.requests)) == (b"", 1)
 
 
 class Faults(SynchronousTestCase):
@@ -318,10 +334,10 @@ class Faults(SynchronousTestCase):
         for piece in (octets, *more):
             connection.dataReceived(piece)
         ((status, headers, _),) = answers(wire.value())
-        self.assertEqual(headers[b"Connection"], b"close")
+        assert headers[b"Connection"] == b"close"
         connection.dataReceived(GET)
-        self.assertEqual(len(answers(wire.value())), 1)
-        self.assertEqual(bench.requests, [])
+        assert len(answers(wire.value())) == 1
+        assert bench.requests == []
         return status
 
     def test_each_fault_has_its_status(self) -> None:
@@ -349,21 +365,21 @@ class Faults(SynchronousTestCase):
             (b"GET /\r\n\r\n", 505),
         ]
         for octets, status in cases:
-            self.assertEqual(self.refused(octets), status, octets[:80])
+            assert self.refused(octets) == status, octets[:80]
 
     def test_header_without_end_is_431(self) -> None:
         """A header that never ends is not collected without bound, however it is cut."""
-        self.assertEqual(self.refused(b"GET / HTTP/1.1\r\nA: ", *[b"b" * 4000] * 10), 431)
+        assert self.refused(b"GET / HTTP/1.1\r\nA: ", *([b"b" * 4000] * 10)) == 431
 
     def test_trailer_without_end_is_refused(self) -> None:
         """The same after a chunked body."""
         head = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: "
-        self.assertEqual(self.refused(head, *[b"b" * 4000] * 10), 400)
+        assert self.refused(head, *([b"b" * 4000] * 10)) == 400
 
     def test_chunked_body_is_bounded(self) -> None:
         """413 when the chunks together pass the limit."""
         head = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
-        self.assertEqual(self.refused(head, *[b"1000\r\n" + b"b" * 4096 + b"\r\n"] * 17), 413)
+        assert self.refused(head, *([b"1000\r\n" + b"b" * 4096 + b"\r\n"] * 17)) == 413
 
     def test_path_may_take_larger_bodies(self) -> None:
         """A limit belongs to a path."""
@@ -371,7 +387,7 @@ class Faults(SynchronousTestCase):
         connection, wire = bench.connect()
         connection.dataReceived(post(b"b" * 200_000, path=b"/large/x"))
         ((status, _, body),) = answers(wire.value())
-        self.assertEqual((status, len(body)), (200, 200_000))
+        assert (status, len(body)) == (200, 200000)
 
     def test_path_says_it_in_its_own_words(self) -> None:
         """A fault that is found before the resource is asked is told in the dialect of the path."""
@@ -380,7 +396,7 @@ class Faults(SynchronousTestCase):
         connection, wire = bench.connect()
         connection.dataReceived(post(b"b" * 65_537, path=b"/rest"))
         ((status, _, body),) = answers(wire.value())
-        self.assertEqual((status, body), (413, b"{}"))
+        assert (status, body) == (413, b"{}")
 
     def test_head_of_the_allowed_size_passes_in_any_cut(self) -> None:
         """The limit does not count what is fed in pieces twice."""
@@ -389,7 +405,7 @@ class Faults(SynchronousTestCase):
         octets = b"GET / HTTP/1.1\r\nHost: h\r\nA: " + b"b" * 16_000 + b"\r\n\r\n"
         for start in range(0, len(octets), 100):
             connection.dataReceived(octets[start : start + 100])
-        self.assertEqual([a[0] for a in answers(wire.value())], [200])
+        assert [a[0] for a in answers(wire.value())] == [200]
 
 
 class Time(SynchronousTestCase):
@@ -406,19 +422,19 @@ class Time(SynchronousTestCase):
         self.connection.dataReceived(GET)
         self.wire.clear()
         self.bench.pass_time(59)
-        self.assertFalse(self.wire.disconnecting)
+        assert not self.wire.disconnecting
         self.bench.pass_time(2)
-        self.assertTrue(self.wire.disconnecting)
-        self.assertEqual(self.wire.value(), b"")
+        assert self.wire.disconnecting
+        assert self.wire.value() == b""
 
     def test_slow_head_is_408(self) -> None:
         """A head has 30 s in all, however it drips."""
         for octet in GET[:20] + b"o" * 20:
             self.connection.dataReceived(bytes([octet]))
             self.bench.pass_time(1)
-        self.assertEqual([a[0] for a in answers(self.wire.value())], [408])
+        assert [a[0] for a in answers(self.wire.value())] == [408]
         self.bench.pass_time(10)
-        self.assertTrue(self.wire.aborted)
+        assert self.wire.aborted
 
     def test_slow_body_is_408(self) -> None:
         """A body that drips wins no time."""
@@ -426,7 +442,7 @@ class Time(SynchronousTestCase):
         for _ in range(32):
             self.connection.dataReceived(b"b")
             self.bench.pass_time(1)
-        self.assertEqual([a[0] for a in answers(self.wire.value())], [408])
+        assert [a[0] for a in answers(self.wire.value())] == [408]
 
     def test_large_body_may_take_longer_than_its_head(self) -> None:
         """What comes at the speed asked for is never late."""
@@ -435,21 +451,21 @@ class Time(SynchronousTestCase):
             self.connection.dataReceived(octets[start : start + 4096])
             if start % 16_384 == 0:
                 self.bench.pass_time(3)
-        self.assertEqual([a[0] for a in answers(self.wire.value())], [200])
+        assert [a[0] for a in answers(self.wire.value())] == [200]
 
     def test_client_is_not_hurried_while_it_waits_for_us(self) -> None:
         """A slow resource is our time, not the client's."""
         self.connection.dataReceived(GET.replace(b"/ ", b"/later ") + b"GET")
         self.bench.pass_time(300)
         self.bench.due[0].callback(Response(200, b"late"))
-        self.assertEqual([a[2] for a in answers(self.wire.value())], [b"late"])
+        assert [a[2] for a in answers(self.wire.value())] == [b"late"]
         self.bench.pass_time(31)
-        self.assertEqual([a[0] for a in answers(self.wire.value())], [200, 408])
+        assert [a[0] for a in answers(self.wire.value())] == [200, 408]
 
     def test_no_timer_is_left_behind(self) -> None:
         """With the last connection the sweep ends."""
         self.connection.connectionLost()
-        self.assertEqual(self.bench.clock.getDelayedCalls(), [])
+        assert self.bench.clock.getDelayedCalls() == []
 
 
 class Draining(SynchronousTestCase):
@@ -464,20 +480,20 @@ class Draining(SynchronousTestCase):
         busy.dataReceived(GET.replace(b"/ ", b"/later "))
         half.dataReceived(GET[:10])
         done = bench.server.drain()
-        self.assertIsNone(bench.server.buildProtocol(None))
-        self.assertTrue(idle_wire.disconnecting)
-        self.assertFalse(busy_wire.disconnecting)
+        assert bench.server.buildProtocol(None) is None
+        assert idle_wire.disconnecting
+        assert not busy_wire.disconnecting
         bench.due[0].callback(Response(200, b"done"))
         half.dataReceived(GET[10:])
         for wire in (busy_wire, half_wire):
             ((status, headers, _),) = answers(wire.value())
-            self.assertEqual((status, headers[b"Connection"]), (200, b"close"))
-            self.assertTrue(wire.disconnecting)
+            assert (status, headers[b"Connection"]) == (200, b"close")
+            assert wire.disconnecting
         self.assertNoResult(done)
         for connection in (idle, busy, half):
             connection.connectionLost()
         self.successResultOf(done)
-        self.assertEqual(bench.clock.getDelayedCalls(), [])
+        assert bench.clock.getDelayedCalls() == []
 
     def test_what_takes_too_long_is_cut_off(self) -> None:
         """The wait is bounded."""
@@ -486,7 +502,7 @@ class Draining(SynchronousTestCase):
         connection.dataReceived(GET.replace(b"/ ", b"/later "))
         done = bench.server.drain(5)
         bench.pass_time(6)
-        self.assertTrue(wire.aborted)
+        assert wire.aborted
         connection.connectionLost()
         self.successResultOf(done)
 
@@ -498,9 +514,9 @@ class Draining(SynchronousTestCase):
         """One beyond the limit is closed right after accept."""
         bench = Bench(connections=1)
         connection, _ = bench.connect()
-        self.assertIsNone(bench.server.buildProtocol(None))
+        assert bench.server.buildProtocol(None) is None
         connection.connectionLost()
-        self.assertIsNotNone(bench.server.buildProtocol(None))
+        assert bench.server.buildProtocol(None) is not None
 
 
 class Routing(SynchronousTestCase):
@@ -530,7 +546,7 @@ class Routing(SynchronousTestCase):
         for path, name in cases.items():
             answer = site.answer(Request("GET", path.encode(), {}))
             assert isinstance(answer, Response)
-            self.assertEqual(answer.body, name, path)
+            assert answer.body == name, path
 
 
 STREAM = (
@@ -547,7 +563,7 @@ STREAM = (
 def cut(octets: bytes, places: list[int]) -> list[bytes]:
     """``octets`` in pieces."""
     edges = [0, *sorted(place % (len(octets) + 1) for place in places), len(octets)]
-    return [octets[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b]
+    return [octets[a:b] for a, b in itertools.pairwise(edges) if a < b]
 
 
 def spoken(pieces: list[bytes]) -> bytes:
@@ -590,7 +606,7 @@ FRAGMENTS = st.sampled_from(
     st.lists(st.integers(0, 1000), max_size=6),
 )
 def test_arbitrary_octets_never_raise(octets: bytes, places: list[int]) -> None:
-    """Whatever comes is answered or waited for, in whole responses; time ends what is incomplete."""
+    """Whatever comes is answered or waited for; time ends what is incomplete."""
     bench = Bench()
     connection, wire = bench.connect()
     for piece in cut(octets, places):
@@ -600,6 +616,23 @@ def test_arbitrary_octets_never_raise(octets: bytes, places: list[int]) -> None:
     assert wire.disconnecting or wire.aborted
     connection.connectionLost()
     assert bench.clock.getDelayedCalls() == []
+
+
+def certificate() -> PrivateCertificate:
+    """A self-signed one."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = signed.public_bytes(Encoding.PEM) + key.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    return PrivateCertificate.loadPEM(pem)
 
 
 class Client(Protocol):
@@ -624,38 +657,52 @@ class Client(Protocol):
         self.done.callback(self.answer)
 
 
+# Twisted itself still uses pyOpenSSL's certificates.
+@pytest.mark.filterwarnings("ignore:Passing pyOpenSSL:DeprecationWarning")
 class Sockets(TestCase):
     """Over real sockets."""
 
-    async def serve(self, octets: bytes) -> bytes:
+    async def serve(self, octets: bytes, tls: bool = False) -> bytes:
         """What a client that sends ``octets`` is answered until the server closes."""
         bench = Bench()
-        server = HttpServerFactory(bench.site, reactor)  # type: ignore[arg-type]
-        port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(server)
+        bench.site.add("/secure", lambda request: Response(200, b"%r" % request.secure))
+        server = HttpServerFactory(bench.site, reactor)
+        listen: Any = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
+        if tls:
+            listen = SSL4ServerEndpoint(reactor, 0, certificate().options(), interface="127.0.0.1")
+        port = await listen.listen(server)
         try:
+            connect: Any = TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port)
+            if tls:
+                offer = CertificateOptions(acceptableProtocols=[b"h2", b"http/1.1"])
+                connect = wrapClientTLS(offer, connect)
             client = Client(octets)
-            await connectProtocol(
-                TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port), client
-            )
+            await connectProtocol(connect, client)
             return await client.done
         finally:
             await server.drain(1)
             await port.stopListening()
 
-    def test_request_is_answered_and_the_connection_closed(self) -> Coroutine[Any, Any, None]:
+    async def test_request_is_answered_and_the_connection_closed(self) -> None:
         """One exchange over TCP."""
-
-        async def run() -> None:
-            answer = await self.serve(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
-            self.assertTrue(answer.startswith(b"HTTP/1.1 200 OK\r\n"))
-            self.assertTrue(answer.endswith(b"seen"))
-
-        return run()
+        answer = await self.serve(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert answer.endswith(b"seen")
 
     async def test_refusal_reaches_a_client_that_is_still_sending(self) -> None:
         """A large body that is not wanted does not reset the connection under its answer."""
         answer = await self.serve(post(b"b" * 4_000_000))
-        self.assertTrue(answer.startswith(b"HTTP/1.1 413 "))
+        assert answer.startswith(b"HTTP/1.1 413 ")
+
+    async def test_tls_clients_offer_other_protocols_too(self) -> None:
+        """HTTP/1.1 is chosen by ALPN (RFC 7301), and the request counts as secure."""
+        ask = b"GET /secure HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+        assert (await self.serve(ask, tls=True)).endswith(b"\r\n\r\nTrue")
+
+    async def test_refusal_over_tls_reaches_its_client(self) -> None:
+        """Also when it is still sending."""
+        answer = await self.serve(post(b"b" * 4_000_000), tls=True)
+        assert answer.startswith(b"HTTP/1.1 413 ")
 
 
 def test_access_log_is_off_unless_asked_for(caplog: Any) -> None:
@@ -668,6 +715,19 @@ def test_access_log_is_off_unless_asked_for(caplog: Any) -> None:
         bench.server.access = True
         connection.dataReceived(GET)
     assert caplog.messages == ["192.168.1.1 GET / 200 4"]
+
+
+def test_peer_is_an_address_in_its_plain_form() -> None:
+    """What allow-lists are asked: IPv4 in IPv6 is IPv4; a unix socket has a name of its own."""
+    cases = {
+        IPv4Address("TCP", "192.0.2.1", 1): "192.0.2.1",
+        IPv6Address("TCP", "::ffff:192.0.2.1", 1): "192.0.2.1",
+        IPv6Address("TCP", "2001:db8:0:0::1", 1): "2001:db8::1",
+        IPv6Address("TCP", "fe80::1%eth0", 1): "fe80::1",
+        UNIXAddress(None): "unix",
+    }
+    for address, peer in cases.items():
+        assert host_of(address) == peer
 
 
 def test_plain_refusal_is_text() -> None:

@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smsgw.smpp.codec import FramingFault, PduFault, decode, encode, encode_all
@@ -33,6 +33,8 @@ from smsgw.smpp.pdu import (
 from smsgw.smpp.tlv import SHAPES
 from smsgw.testing.strategies import pdus, pdus_of
 
+# A slow machine is no fault of the code.
+LAW = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 HEADER = 16
 
 
@@ -63,6 +65,7 @@ class TestRoundTrip:
     """decode(encode(x)) == x."""
 
     @pytest.mark.parametrize("cls", CLASSES.values(), ids=lambda cls: cls.__name__)
+    @LAW
     @given(data=st.data())
     def test_every_class(self, cls: type[Pdu], data: st.DataObject) -> None:
         """Every PDU of every class comes back equal."""
@@ -71,11 +74,13 @@ class TestRoundTrip:
         assert int.from_bytes(octets[:4], "big") == len(octets)
         assert decode(octets) == pdu
 
+    @LAW
     @given(st.lists(pdus(), max_size=5))
     def test_encode_all_is_encode_of_each(self, items: list[Pdu]) -> None:
         """Several at once are the same octets as one by one."""
         assert encode_all(items) == b"".join(encode(item) for item in items)
 
+    @LAW
     @given(pdus(), st.data())
     def test_spoilt_pdu(self, pdu: Pdu, data: st.DataObject) -> None:
         """A PDU with changed, cut or added octets decodes or raises one of the two faults."""
@@ -93,12 +98,14 @@ class TestRoundTrip:
             assert isinstance(item, Pdu)
             assert int.from_bytes(octets[4:8], "big") == item.COMMAND
 
+    @LAW
     @given(st.binary(max_size=100))
     def test_arbitrary_octets(self, octets: bytes) -> None:
         """Any octets decode or raise one of the two faults."""
         with suppress(PduFault, FramingFault):
             decode(octets)
 
+    @LAW
     @given(st.sampled_from(sorted(CLASSES)), st.binary(max_size=80), st.booleans())
     def test_arbitrary_body(self, command: int, body: bytes, tlvs: bool) -> None:
         """Any body of a known command decodes or is answered."""

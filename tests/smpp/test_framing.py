@@ -1,6 +1,6 @@
 """What the framer promises: the same PDUs however the stream is split, and a clear end."""
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smsgw.smpp.codec import FramingFault, PduFault, encode, encode_all
@@ -9,6 +9,8 @@ from smsgw.smpp.framing import Framer, Item
 from smsgw.smpp.pdu import DataSm, EnquireLink, GenericNack, Pdu, SubmitSm
 from smsgw.testing.strategies import pdus, splits
 
+# A slow machine is no fault of the code.
+LAW = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 ENQUIRE = encode(EnquireLink(sequence=9))
 
 
@@ -17,6 +19,7 @@ def fed(pieces: list[bytes]) -> list[Item]:
     return [item for piece in pieces for item in framer.feed(piece)]
 
 
+@LAW
 @given(st.lists(pdus(), max_size=6), st.data())
 def test_any_split_gives_the_same_pdus(items: list[Pdu], data: st.DataObject) -> None:
     """However TCP cuts the stream, the PDUs are those that were sent."""
@@ -24,6 +27,7 @@ def test_any_split_gives_the_same_pdus(items: list[Pdu], data: st.DataObject) ->
     assert fed(data.draw(splits(stream))) == items
 
 
+@LAW
 @given(st.lists(st.one_of(pdus().map(encode), st.binary(max_size=40)), max_size=6), st.data())
 def test_any_split_of_any_octets_gives_the_same_items(
     parts: list[bytes], data: st.DataObject

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smsgw.message import MessageState, Receipt
@@ -13,6 +13,8 @@ from smsgw.smpp.pdu import DataSm, DeliverSm
 from smsgw.smpp.receipt import format_text, parse
 from smsgw.smpp.tlv import put
 
+# A slow machine is no fault of the code.
+LAW = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 TEXT = (
     b"id:0012345678 sub:001 dlvrd:001 submit date:2603141015 done date:2603141016"
     b" stat:DELIVRD err:000 text:Hi"
@@ -165,6 +167,7 @@ def test_receipt_told_by_its_text() -> None:
     assert read(b"Look: " + TEXT, esm_class=0) is None
 
 
+@LAW
 @given(st.binary(max_size=200), st.sampled_from([0, 4, 0x20, 0x44]), st.sampled_from([0, 3, 8]))
 def test_any_text(text: bytes, esm_class: int, data_coding: int) -> None:
     """Any text gives a receipt or none, never an error."""
@@ -183,6 +186,7 @@ LABELS = [
 ]
 
 
+@LAW
 @given(
     st.lists(st.one_of(st.sampled_from(LABELS), st.binary(max_size=12)), max_size=12).map(b"".join)
 )
@@ -191,6 +195,7 @@ def test_any_fields(text: bytes) -> None:
     assert read(text) is not None
 
 
+@LAW
 @given(
     st.builds(
         Receipt,

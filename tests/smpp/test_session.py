@@ -902,10 +902,10 @@ class BackToBack(RuleBasedStateMachine):
             end.session.respond(responses, self.now)
         self.settle(end)
 
-    @rule(first=st.booleans(), share=st.floats(0, 1))
+    @rule(first=st.booleans(), share=st.sampled_from([1.0, 1.0, 1.0, 0.5, 0.1]))
     def carry(self, first: bool, share: float) -> None:
         end = self.end(first)
-        cut = len(end.inbox) if share > 0.5 else int(len(end.inbox) * share)
+        cut = int(len(end.inbox) * share)
         octets, end.inbox = end.inbox[:cut], end.inbox[cut:]
         end.take(end.session.receive(octets, self.now))
         self.settle(end)
@@ -914,7 +914,7 @@ class BackToBack(RuleBasedStateMachine):
             end.session.end("closed by the peer")
             self.settle(end)
 
-    @rule(seconds=st.sampled_from([0.1, 1.0, 6.0, 31.0]))
+    @rule(seconds=st.sampled_from([0.1, 0.1, 1.0, 1.0, 6.0, 31.0]))
     def wait(self, seconds: float) -> None:
         self.now += seconds
         for end in self.ends:
@@ -923,12 +923,19 @@ class BackToBack(RuleBasedStateMachine):
                 assert end.session.deadline() > self.now
             self.settle(end)
 
-    @precondition(lambda self: self.now > 3)
+    @precondition(lambda self: self.client.sent > 8)
     @rule(first=st.booleans())
     def leave(self, first: bool) -> None:
         end = self.end(first)
         end.session.unbind(self.now)
         self.settle(end)
+
+    @precondition(lambda self: self.client.sent > 12)
+    @rule()
+    def lose(self) -> None:
+        for end in self.ends:
+            end.session.end("connection lost")
+            self.settle(end)
 
     @invariant()
     def windows_hold(self) -> None:
@@ -954,8 +961,8 @@ class BackToBack(RuleBasedStateMachine):
 
 
 BackToBack.TestCase.settings = settings(
-    max_examples=80,
-    stateful_step_count=40,
+    max_examples=100,
+    stateful_step_count=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

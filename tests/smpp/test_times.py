@@ -4,7 +4,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smsgw.smpp.times import (
@@ -15,6 +15,9 @@ from smsgw.smpp.times import (
     parse_date,
     parse_time,
 )
+
+# A slow machine is no fault of the code.
+LAW = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 
 
 def ms(*when: int) -> int:
@@ -74,6 +77,7 @@ def test_no_time(octets: bytes) -> None:
         parse_time(octets, NOW)
 
 
+@LAW
 @given(SPAN)
 def test_absolute_there_and_back(tenths: int) -> None:
     """An absolute time is kept to a tenth of a second."""
@@ -82,6 +86,7 @@ def test_absolute_there_and_back(tenths: int) -> None:
     assert parse_time(octets, NOW) == tenths * 100
 
 
+@LAW
 @given(st.integers(1, 99 * DAY_MS))
 def test_relative_there_and_back(span: int) -> None:
     """A span up to 99 days is kept, rounded up to a second, wherever the calendar stands."""
@@ -90,6 +95,7 @@ def test_relative_there_and_back(span: int) -> None:
     assert parse_time(octets, NOW) - NOW == -(-span // 1000) * 1000
 
 
+@LAW
 @given(st.integers(100 * DAY_MS, 36_000 * DAY_MS))
 def test_long_relative_is_near(span: int) -> None:
     """A longer span is said in months and years, and is right to what calendars differ in."""
@@ -97,6 +103,7 @@ def test_long_relative_is_near(span: int) -> None:
     assert abs(read - span) <= 12 * DAY_MS + span // 100
 
 
+@LAW
 @given(st.binary(max_size=17))
 def test_any_octets(octets: bytes) -> None:
     """Any octets are a time or a ValueError."""
@@ -118,6 +125,7 @@ def test_formatting_limits() -> None:
         format_relative(100 * 365 * DAY_MS)
 
 
+@LAW
 @given(SPAN)
 def test_date_there_and_back(tenths: int) -> None:
     """Dates of receipts in twelve digits keep the second, in ten the minute; both are UTC."""

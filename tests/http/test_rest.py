@@ -1,0 +1,866 @@
+"""The REST API: parameters in, messages to acceptance, and answers in the shapes of the dialect."""
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+
+from smsgw.config import Config
+from smsgw.dialects import Aerialink
+from smsgw.doors import Doors
+from smsgw.http import rest, rest_codes
+from smsgw.http.server import HttpServerFactory, Site
+from smsgw.identities import RECEIPT, to_guid, to_hex
+from smsgw.login import Login
+from smsgw.message import UDHI, Acknowledgement, Direction, Message, MessageState
+from smsgw.provisioning import Account, Credential, Provisioning
+from smsgw.refusals import Reason, Refusal
+from smsgw.rules.tables import Tables
+
+SUBMITTED = 1_773_483_302_000  # 2026-03-14T10:15:02Z
+ID = 0x0123456789ABCDEF
+GUID = to_guid(ID)
+KEY = b"Basic a2V5MTpzZWNyZXQx"  # key1:secret1
+MESSAGE = {"source": "12025550100", "destination": "12025550123", "messageText": "Hello world"}
+Outcome = Message | Refusal
+
+
+class Intake:
+    """Accepts all messages, or decides as the test says; keeps what it was handed."""
+
+    def __init__(self) -> None:
+        self.handed: list[list[Message]] = []
+        self.decide: Callable[[Message], Outcome] | None = None
+
+    def accept(self, login: Login, messages: list[Message]) -> Deferred[list[Outcome]]:
+        """As ``flow.accept`` does it."""
+        self.handed.append(messages)
+        return succeed([self._outcome(number, m) for number, m in enumerate(messages)])
+
+    def _outcome(self, number: int, message: Message) -> Outcome:
+        message.id = ID + number
+        message.accepted_at = SUBMITTED
+        message.parts = message.parts or [b""]
+        return self.decide(message) if self.decide else message
+
+
+class Known:
+    """The messages that can be looked up."""
+
+    def __init__(self) -> None:
+        self.messages: dict[tuple[str | None, int], Message] = {}
+
+    async def message(self, account: str | None, id: int) -> Message | None:
+        """By account and id."""
+        return self.messages.get((account, id))
+
+
+class Api:
+    """The REST API behind its server, spoken to in octets."""
+
+    def __init__(self, account: dict[str, Any] | None = None, **settings: Any) -> None:
+        self.account = Account("acme", country="1", **account or {})
+        self.account.credential = [
+            Credential(kind="http", username="key1", password_hash="secret1", allow=["192.168.1.1"])
+        ]
+        tables = Tables(Provisioning(accounts={"acme": self.account}))
+        doors = Doors(
+            lambda: tables, run=lambda _: succeed(self.secret == "secret1"), now=lambda: 0.0
+        )
+        settings.setdefault("allow_plain_http", True)
+        config = Config(aerialink=Aerialink(**settings))
+        self.secret = "secret1"
+        self.intake = Intake()
+        self.known = Known()
+        self.site = Site()
+        rest.add(self.site, rest.Rest(config, lambda: tables, doors, self.intake, self.known))
+        self.server = HttpServerFactory(self.site, Clock())
+        self.headers: dict[str, str] = {}
+        self.text = b""
+
+    def ask(
+        self,
+        method: str,
+        target: str,
+        body: bytes = b"",
+        content_type: str | None = None,
+        authorization: bytes | None = KEY,
+        **more: str,
+    ) -> tuple[int, Any]:
+        """Status and document of the answer; ``headers`` and ``text`` have the rest of it."""
+        lines = [f"{method} {target} HTTP/1.1", "Host: h", f"Content-Length: {len(body)}"]
+        if content_type is not None:
+            lines.append(f"Content-Type: {content_type}")
+        if authorization is not None:
+            lines.append(f"Authorization: {authorization.decode()}")
+        lines += [f"{name}: {value}" for name, value in more.items()]
+        connection = self.server.buildProtocol(None)
+        assert connection is not None
+        wire = StringTransport()
+        wire.abortConnection = lambda: None  # type: ignore[method-assign]
+        connection.makeConnection(wire)
+        connection.dataReceived("\r\n".join([*lines, "", ""]).encode() + body)
+        head, _, self.text = wire.value().partition(b"\r\n\r\n")
+        connection.connectionLost()
+        first, *rest_lines = head.decode().split("\r\n")
+        self.headers = dict(line.split(": ", 1) for line in rest_lines)
+        return int(first.split(" ")[1]), json.loads(self.text) if self.text else None
+
+    def post(self, *, target: str = "/v4/messages", **parameters: Any) -> tuple[int, Any]:
+        """A submission in JSON; ``parameters`` over those of MESSAGE, None leaves one out."""
+        body = {k: v for k, v in (MESSAGE | parameters).items() if v is not None}
+        return self.ask("POST", target, json.dumps(body).encode(), "application/json")
+
+    def form(self, **parameters: Any) -> tuple[int, Any]:
+        """The same as a form."""
+        body = {k: v for k, v in (MESSAGE | parameters).items() if v is not None}
+        return self.ask(
+            "POST", "/v4/messages", urlencode(body).encode(), "application/x-www-form-urlencoded"
+        )
+
+    def sent(self, **parameters: Any) -> Message:
+        """The message that acceptance is handed, which must be the same by form and JSON."""
+        for say in (self.form, self.post):
+            status, document = say(**parameters)
+            assert (status, document["aerialink"]["code"]) == (200, 10), document
+        by_form, by_json = self.intake.handed[-2:]
+        assert by_form == by_json
+        return by_json[0]
+
+    def error(self, **parameters: Any) -> tuple[int, int, str]:
+        """Status, code and detail of a submission that is refused, by form and JSON alike."""
+        answers = [self.form(**parameters), self.post(**parameters)]
+        assert answers[0] == answers[1]
+        return problem(answers[0])
+
+
+def problem(answer: tuple[int, Any]) -> tuple[int, int, str]:
+    """Status, code and detail of an error."""
+    status, document = answer
+    root = document["aerialink"]
+    assert list(root) == ["code", "errorCode", "detail"]
+    return status, root["code"], root["detail"]
+
+
+class WorkedExamples(SynchronousTestCase):
+    """Section 5 of the specification, byte for byte where it gives bytes."""
+
+    def setUp(self) -> None:
+        """An API for an account in North America."""
+        self.api = Api()
+
+    def test_submission_by_form(self) -> None:
+        """The first example, with a GUID of ours."""
+        body = (
+            b"source=12025550100&destination=%28202%29+555-0123&messageText=Hello+world"
+            b"&registeredDelivery=1&clientReference=A-17"
+        )
+        status, _ = self.api.ask("POST", "/v4/messages", body, "application/x-www-form-urlencoded")
+        assert status == 200
+        assert self.api.headers["Content-Type"] == "application/json; charset=utf-8"
+        assert (
+            self.api.text.decode()
+            == '{"aerialink":{"code":10,"codeText":"Accepted","transactions":{"transaction":{'
+            f'"transactionGUID":"{GUID}","messageType":"Submit","code":10,"codeText":"Accepted",'
+            '"extendedStatusCode":10000,"messageState":"ENROUTE","source":"12025550100",'
+            '"destination":"12025550123","parts":1,"clientReference":"A-17",'
+            '"submitDate":"2026-03-14T10:15:02Z"}}}}'
+        )
+        (message,) = self.api.intake.handed[0]
+        assert (message.text, message.registered_delivery) == ("Hello world", 1)
+        assert (message.account, message.credential) == ("acme", "key1")
+        assert message.interface == "rest"
+
+    def test_submission_by_json(self) -> None:
+        """The same effect."""
+        body = (
+            b'{"source":"12025550100","destination":"12025550123","messageText":"Hello world",'
+            b'"registeredDelivery":true}'
+        )
+        self.api.ask("POST", "/v4/messages", body, "application/json; charset=utf-8")
+        self.api.form(registeredDelivery="1")
+        assert self.api.intake.handed[0] == self.api.intake.handed[1]
+
+    def test_opted_out_is_200_with_a_transaction(self) -> None:
+        """The second example, in JSON."""
+
+        def opted_out(message: Message) -> Outcome:
+            kept = attrs.evolve(message, parts=[], state=8)
+            return Refusal(Reason.OPTED_OUT, message=kept)
+
+        self.api.intake.decide = opted_out
+        status, _ = self.api.post(destination="12025550199")
+        assert status == 200
+        assert (
+            self.api.text.decode()
+            == '{"aerialink":{"code":52,"codeText":"Opted Out","transactions":{"transaction":{'
+            f'"transactionGUID":"{GUID}","messageType":"Submit","code":52,"codeText":"Opted Out",'
+            '"extendedStatusCode":30003,"messageState":"REJECTD","source":"12025550100",'
+            '"destination":"12025550199","parts":0,"clientReference":null,'
+            '"submitDate":"2026-03-14T10:15:02Z"}}}}'
+        )
+
+    def test_errors(self) -> None:
+        """Those of the specification."""
+        self.api.ask("POST", "/v4/messages", authorization=None)
+        assert (
+            self.api.text
+            == b'{"aerialink":{"code":1001,"errorCode":"E100001","detail":"Credentials missing"}}'
+        )
+        assert self.api.headers["WWW-Authenticate"] == 'Basic realm="smsgw", charset="UTF-8"'
+        self.api.post(destination=None)
+        assert (
+            self.api.text == b'{"aerialink":{"code":1011,"errorCode":"E200001",'
+            b'"detail":"Parameter missing: destination"}}'
+        )
+        self.api.intake.decide = lambda m: Refusal(Reason.SOURCE_NOT_PROVISIONED, m.source)
+        self.api.post(source="12025550177")
+        assert (
+            self.api.text == b'{"aerialink":{"code":1022,"errorCode":"E200002",'
+            b'"detail":"Source not provisioned: 12025550177"}}'
+        )
+        self.api.ask("GET", f"/v4/messages/{GUID}")
+        assert (
+            self.api.text
+            == b'{"aerialink":{"code":1041,"errorCode":"E500001","detail":"Unknown transaction"}}'
+        )
+
+
+class Parameters(SynchronousTestCase):
+    """Section 4.3: what each parameter does to the message."""
+
+    def setUp(self) -> None:
+        """An API for an account in North America."""
+        self.api = Api()
+
+    def test_source_loses_its_punctuation(self) -> None:
+        """A number as people write it; a name stays as it is."""
+        cases = {
+            "+1 (202) 555-0100": "12025550100",
+            " ACME ": "ACME",
+            "My Shop.": "My Shop.",
+            "12345": "12345",
+        }
+        for given_source, source in cases.items():
+            assert self.api.sent(source=given_source).source == source
+        self.api.post(source=12025550100, destination=12025550123)
+        (message,) = self.api.intake.handed[-1]
+        assert (message.source, message.destination) == ("12025550100", "12025550123")
+
+    def test_friendly_destinations(self) -> None:
+        """Test list 6; ten digits get the account's country code."""
+        for text in ("(202) 555-0123", "+1 202 555 0123", "12025550123", " 0012025550123 "):
+            assert self.api.sent(destination=text).destination == "12025550123", text
+        assert self.api.sent(destination="011 44 7700 900123").destination == "447700900123"
+        assert self.api.error(destination="nobody")[:2] == (400, 1023)
+
+    def test_destination_format_0_takes_digits_only(self) -> None:
+        """Otherwise 1023."""
+        assert self.api.sent(destinationFormat="0").destination == "12025550123"
+        for text in ("+12025550123", "(202) 555-0123", "02025550123", "12", "1" * 16):
+            assert self.api.error(destination=text, destinationFormat="0") == (
+                400,
+                1023,
+                f"Invalid destination: {text}",
+            )
+
+    def test_text_is_passed_on_as_it_is(self) -> None:
+        """UTF-8; acceptance codes it."""
+        for text in ("Grüße", "日本", "a\nb", " x ", "😀", "x" * 5000):
+            message = self.api.sent(messageText=text)
+            assert (message.text, message.parts) == (text, [b""])
+
+    def test_dcs_codes_the_text(self) -> None:
+        """The client's coding, or 1012 if the text does not fit it."""
+        message = self.api.sent(messageText="é", dcs=3)
+        assert (message.data_coding, message.parts, message.text) == (3, [b"\xe9"], None)
+        message = self.api.sent(messageText="é", dcs=0)
+        assert (message.data_coding, message.parts) == (0, [b"\x05"])
+        message = self.api.sent(messageText="00ff", dcs=4)
+        assert (message.data_coding, message.parts) == (4, [b"\x00\xff"])
+        assert self.api.error(messageText="日", dcs=0)[:2] == (400, 1012)
+        assert self.api.error(messageText="no hex", dcs=4)[:2] == (400, 1012)
+        for dcs in (-1, 256, "x", 0x0F):
+            assert self.api.error(dcs=dcs)[:2] == (400, 1012), dcs
+
+    def test_flash_is_class_0(self) -> None:
+        """By the text's coding, or the client's."""
+        assert self.api.sent(flash="1").flash
+        assert not self.api.sent(flash="0").flash
+        assert self.api.sent(flash="true", dcs=8).data_coding == 24
+        assert self.api.error(flash=1, dcs=3)[:2] == (400, 1012)
+
+    def test_udh_goes_in_front(self) -> None:
+        """The text is hex if the coding is 8-bit."""
+        message = self.api.sent(udh="050003cc0201", messageText="Hi")
+        assert message.parts == [b"\x05\x00\x03\xcc\x02\x01Hi"]
+        assert (message.esm_class, message.data_coding) == (UDHI, 0)
+        message = self.api.sent(udh="06 05 04 0b84 23f0", dcs=4, messageText="00FF")
+        assert message.parts == [bytes.fromhex("0605040b8423f000ff")]
+        for udh in ("xy", "05", "0500", "050003cc020199"):
+            assert self.api.error(udh=udh)[:2] == (400, 1012), udh
+
+    def test_registered_delivery_asks_for_a_receipt(self) -> None:
+        """0/1 and true/false in any format; off by default."""
+        for yes in ("1", "true", 1):
+            assert self.api.sent(registeredDelivery=yes).registered_delivery == 1
+        for no in ("0", "false", 0, None, ""):
+            assert self.api.sent(registeredDelivery=no).registered_delivery == 0
+        assert self.api.error(registeredDelivery="2")[:2] == (400, 1012)
+
+    def test_validity_is_minutes(self) -> None:
+        """1 to 10080."""
+        assert self.api.sent(validityPeriod=1).validity_ms == 60000
+        assert self.api.sent(validityPeriod="10080").validity_ms == 604800000
+        for wrong in (0, 10081, "soon", "-1", "1.5", "٣"):
+            assert self.api.error(validityPeriod=wrong) == (
+                400,
+                1012,
+                "Parameter invalid: validityPeriod (1 to 10080)",
+            )
+
+    def test_schedule_is_iso_8601(self) -> None:
+        """UTC unless it says otherwise."""
+        for text in (
+            "2026-03-14T10:15:02Z",
+            "2026-03-14T10:15:02",
+            "2026-03-14T11:15:02+01:00",
+            "20260314T101502Z",
+        ):
+            assert self.api.sent(scheduleTime=text).schedule_at == SUBMITTED, text
+        for wrong in ("tomorrow", "2026-13-14", "0001-01-01T00:00:00+23:00"):
+            assert self.api.error(scheduleTime=wrong)[:2] == (400, 1012), wrong
+
+    def test_client_reference_is_kept(self) -> None:
+        """Up to 64 characters."""
+        assert self.api.sent(clientReference="é" * 64).client_reference == "é" * 64
+        assert self.api.sent().client_reference is None
+        assert self.api.error(clientReference="x" * 65)[:2] == (400, 1012)
+
+    def test_missing_parameters_are_named(self) -> None:
+        """1011, in the order of the specification."""
+        for name in ("source", "destination", "messageText"):
+            for empty in (None, ""):
+                assert self.api.error(**{name: empty}) == (400, 1011, f"Parameter missing: {name}")
+        assert problem(self.api.ask("POST", "/v4/messages")) == (
+            400,
+            1011,
+            "Parameter missing: source",
+        )
+
+    def test_what_is_not_sold_is_1033(self) -> None:
+        """MMS and lists."""
+        for name in ("subject", "mediaUrl", "file"):
+            found = self.api.error(**{name: "x"})
+            assert found == (403, 1033, f"Service not enabled: MMS ({name})")
+        assert self.api.error(listId="x", destination=None) == (
+            403,
+            1033,
+            "Service not enabled: lists",
+        )
+        assert self.api.error(listId="x")[:2] == (400, 1012)
+
+    def test_parameters_of_the_wrong_type_are_1012(self) -> None:
+        """Only JSON has types."""
+        for name in ("source", "destination", "messageText", "dcs", "flash", "clientReference"):
+            for value in ([1], {"a": 1}, 1.5):
+                assert problem(self.api.post(**{name: value}))[:2] == (400, 1012), name
+
+
+class Several(SynchronousTestCase):
+    """Several destinations in one submission."""
+
+    def setUp(self) -> None:
+        """An API for an account in North America."""
+        self.api = Api()
+
+    def test_each_has_a_transaction(self) -> None:
+        """One batch GUID; acceptance gets one batch."""
+        status, document = self.api.post(destination="12025550123, (202) 555-0124,12025550125")
+        root = document["aerialink"]
+        assert (status, list(root)) == (200, ["code", "batchGUID", "transactions"])
+        assert root["code"] == 10
+        assert len(root["batchGUID"]) == 36
+        found = root["transactions"]["transaction"]
+        numbers = ["12025550123", "12025550124", "12025550125"]
+        assert [one["destination"] for one in found] == numbers
+        guids = [to_guid(ID + number) for number in range(3)]
+        assert [one["transactionGUID"] for one in found] == guids
+        assert [len(batch) for batch in self.api.intake.handed] == [3]
+
+    def test_parts_are_not_shared(self) -> None:
+        """Acceptance may cut each message up."""
+        self.api.post(destination="12025550123,12025550124", dcs=4, messageText="00")
+        first, second = self.api.intake.handed[0]
+        first.parts.append(b"")
+        assert second.parts == [b"\x00"]
+
+    def test_each_has_its_own_code(self) -> None:
+        """What is no destination, or refused, stands in its place."""
+
+        def decide(message: Message) -> Outcome:
+            if message.destination == "12025550124":
+                return Refusal(Reason.OPTED_OUT, message=message)
+            if message.destination == "12025550125":
+                return Refusal(Reason.THROTTLED)
+            return message
+
+        self.api.intake.decide = decide
+        status, document = self.api.post(destination="12025550125,12025550124,nobody,12025550123")
+        root = document["aerialink"]
+        assert (status, root["code"]) == (200, 10)
+        found = root["transactions"]["transaction"]
+        assert [one["code"] for one in found] == [1032, 52, 1023, 10]
+        assert found[2] == {
+            "transactionGUID": None,
+            "code": 1023,
+            "codeText": "Invalid destination",
+            "errorCode": "E200002",
+            "detail": "Invalid destination: nobody",
+            "destination": "nobody",
+        }
+
+    def test_no_transaction_at_all_is_the_error_of_the_first(self) -> None:
+        """HTTP 200 only if there is a transaction."""
+        self.api.intake.decide = lambda _: Refusal(Reason.THROTTLED)
+        assert problem(self.api.post(destination="12025550123,12025550124"))[:2] == (429, 1032)
+        assert problem(self.api.post(destination="no,body"))[:2] == (400, 1023)
+
+    def test_without_an_accepted_one_the_code_is_the_first(self) -> None:
+        """52 and 52."""
+        self.api.intake.decide = lambda m: Refusal(Reason.OPTED_OUT, message=m)
+        status, document = self.api.post(destination="12025550123,12025550124")
+        assert (status, document["aerialink"]["code"]) == (200, 52)
+
+    def test_too_many_are_1024(self) -> None:
+        """By the setting of the dialect, or the account's own."""
+        many = ",".join(["12025550123"] * 101)
+        assert self.api.error(destination=many) == (
+            400,
+            1024,
+            "Too many destinations: 101, limit 100",
+        )
+        api = Api({"settings": {"aerialink": {"max_destinations": 2}}})
+        assert api.error(destination="1,2,3")[:2] == (400, 1024)
+
+
+class Bodies(SynchronousTestCase):
+    """Formats of requests and answers (E-D2, E-D3)."""
+
+    def setUp(self) -> None:
+        """An API for an account in North America."""
+        self.api = Api()
+
+    def test_multipart_is_a_form(self) -> None:
+        """As browsers and curl -F send it; a file makes an MMS."""
+        parts = [
+            f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+            for name, value in (MESSAGE | {"messageText": "Grüße"}).items()
+        ]
+        body = "".join(parts).encode()
+        content_type = 'multipart/form-data; boundary="b"'
+        status, _ = self.api.ask("POST", "/v4/messages", body + b"--b--\r\n", content_type)
+        assert status == 200
+        assert self.api.intake.handed[0][0].text == "Grüße"
+        file = (
+            b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n'
+            b"Content-Type: image/jpeg\r\n\r\n\xff\xd8\r\n--b--\r\n"
+        )
+        answer = self.api.ask("POST", "/v4/messages", body + file, content_type)
+        assert problem(answer)[:2] == (403, 1033)
+
+    def test_unreadable_bodies_are_1010(self) -> None:
+        """With what is wrong."""
+        cases = [
+            (b"{", "application/json"),
+            (b"[]", "application/json"),
+            (b'"x"', "application/json"),
+            (b'{"source":"\xff"}', "application/json"),
+            (b"[" * 60_000, "application/json"),
+            (b"source=%FF", "application/x-www-form-urlencoded"),
+            (b"source=\xc3\xa9", "application/x-www-form-urlencoded"),
+            (b"x", "multipart/form-data"),
+            (b"--b\r\n\r\nx\r\n--b--\r\n", "multipart/form-data; boundary=b"),
+        ]
+        for body, content_type in cases:
+            answer = self.api.ask("POST", "/v4/messages", body, content_type)
+            assert problem(answer)[:2] == (400, 1010), body[:20]
+
+    def test_repeated_parameter_is_1012(self) -> None:
+        """A form that says two things says nothing."""
+        body = urlencode(MESSAGE).encode() + b"&source=2"
+        answer = self.api.ask("POST", "/v4/messages", body, "application/x-www-form-urlencoded")
+        expected = (400, 1012, "Parameter invalid: source is given more than once")
+        assert problem(answer) == expected
+
+    def test_unknown_formats_are_1013(self) -> None:
+        """Of the body and of the answer."""
+        for content_type in ("text/plain", "application/xml", None):
+            answer = self.api.ask("POST", "/v4/messages", b"x", content_type)
+            assert problem(answer)[:2] == (415, 1013), content_type
+        for target, accept in (("/v4/messages.xml", "*/*"), ("/v4/messages", "text/xml")):
+            answer = self.api.ask("POST", target, b"{}", "application/json", Accept=accept)
+            assert problem(answer)[:2] == (415, 1013), target
+        self.known_message()
+        assert problem(self.api.ask("GET", f"/v4/messages/{GUID}.xml"))[:2] == (415, 1013)
+
+    def known_message(self) -> None:
+        """A message that can be asked for."""
+        message = Message("1", "2", id=ID, parts=[b""], accepted_at=SUBMITTED)
+        self.api.known.messages["acme", ID] = message
+
+    def test_json_is_asked_for_in_many_ways(self) -> None:
+        """By suffix, by Accept, by nothing; a slash at the end is ignored."""
+        self.known_message()
+        for target in (
+            "/v4/messages.json",
+            "/v4/messages/",
+            "/v4/messages",
+        ):
+            assert self.api.post(target=target)[0] == 200, target
+        for target in (f"/v4/messages/{GUID}.json", f"/v4/messages/{GUID}/"):
+            assert self.api.ask("GET", target)[0] == 200, target
+        for accept in ("*/*", "application/json", "text/html, */*;q=0.1", "image/png"):
+            status, _ = self.api.ask("GET", f"/v4/messages/{GUID}", Accept=accept)
+            assert status == 200, accept
+
+
+class Who(SynchronousTestCase):
+    """1001 to 1005, and their folding into 1000."""
+
+    def test_wrong_logins(self) -> None:
+        """Each has its code."""
+        api = Api()
+        target = "/v4/messages?transactionGUID=x"
+        wrong = b"Basic " + b64encode(b"key2:secret1")
+        assert problem(api.ask("GET", target, authorization=wrong)) == (
+            401,
+            1002,
+            "Credentials invalid",
+        )
+        api.secret = "another"
+        assert problem(api.ask("GET", target))[:2] == (401, 1002)
+        api.account.suspended = True
+        assert problem(api.ask("GET", target))[:2] == (403, 1003)
+        assert api.intake.handed == []
+
+    def test_address_outside_the_allow_list_is_1004(self) -> None:
+        """E-D6."""
+        api = Api()
+        api.account.credential[0].allow = []
+        tables = Tables(Provisioning(accounts={"acme": api.account}))
+        doors = Doors(lambda: tables)
+        site = Site()
+        rest.add(site, rest.Rest(Config(), lambda: tables, doors, api.intake, api.known))
+        api.server = HttpServerFactory(site, Clock())
+        # Plain HTTP is for this machine only by default, so this comes first (E-D5).
+        assert problem(api.ask("GET", "/v4/messages")) == (
+            403,
+            1005,
+            "Permission denied: HTTPS is needed",
+        )
+        config = Config(aerialink=Aerialink(allow_plain_http=True))
+        rest.add(site, rest.Rest(config, lambda: tables, doors, api.intake, api.known))
+        assert problem(api.ask("GET", "/v4/messages")) == (403, 1004, "Address not allowed")
+
+    def test_guessing_is_1032(self) -> None:
+        """E-D4, with the time to wait."""
+        api = Api()
+        for number in range(20):
+            header = b"Basic " + b64encode(b"key1:%d" % number)
+            api.secret = "no"
+            assert problem(api.ask("GET", "/v4/messages", authorization=header))[1] == 1002
+        assert problem(api.ask("GET", "/v4/messages"))[:2] == (429, 1032)
+        assert api.headers["Retry-After"] == "60"
+
+    def test_faults_of_a_login_may_be_folded(self) -> None:
+        """1000 for all of them."""
+        api = Api(fold_auth_errors=True)
+        expected = (401, 1000, "Authentication error")
+        assert problem(api.ask("GET", "/v4/messages", authorization=None)) == expected
+        assert "WWW-Authenticate" in api.headers
+        api.account.suspended = True
+        assert problem(api.ask("GET", "/v4/messages")) == expected
+
+    def test_name_of_the_root_is_a_setting(self) -> None:
+        """E-D9."""
+        api = Api(root="gateway")
+        assert list(api.post()[1]) == ["gateway"]
+
+
+class Paths(SynchronousTestCase):
+    """Methods, paths, and faults that the server finds."""
+
+    def setUp(self) -> None:
+        """An API for an account in North America."""
+        self.api = Api()
+
+    def test_other_methods_are_1015(self) -> None:
+        """With what is allowed; sending by GET is not."""
+        cases = [
+            ("PUT", "/v4/messages", "GET, HEAD, POST"),
+            ("DELETE", f"/v4/messages/{GUID}", "GET, HEAD"),
+            ("GET", "/v4/messages/send?source=1", ""),
+        ]
+        for method, target, allowed in cases:
+            assert problem(self.api.ask(method, target))[:2] == (405, 1015)
+            assert self.api.headers["Allow"] == allowed
+
+    def test_other_paths_are_1040(self) -> None:
+        """Paths are case-sensitive (E-D1)."""
+        for target in ("/v4", "/v4/", "/v4/Messages", "/v4/x/y"):
+            assert problem(self.api.ask("GET", target))[:2] == (404, 1040), target
+
+    def test_faults_of_the_server_are_told_in_codes(self) -> None:
+        """A body that is too large, chunks that are none."""
+        large = self.api.ask("POST", "/v4/messages", b"x" * 65_537, "application/json")
+        assert problem(large)[:2] == (413, 1014)
+        assert self.api.headers["Content-Type"] == "application/json; charset=utf-8"
+
+    def test_bug_is_1050(self) -> None:
+        """With the number that is in the log."""
+        self.api.intake.decide = lambda _: [][0]
+        status, code, detail = problem(self.api.post())
+        assert (status, code) == (500, 1050)
+        assert re.search("^System error: request id [0-9a-f]{12}$", detail)
+        assert len(self.flushLoggedErrors(IndexError)) == 1
+
+    def test_head_of_a_status_has_no_body(self) -> None:
+        """HEAD is GET without the body."""
+        self.api.known.messages["acme", ID] = Message("1", "2", id=ID, parts=[b""])
+        assert self.api.ask("HEAD", f"/v4/messages/{GUID}") == (200, None)
+
+
+class Status(SynchronousTestCase):
+    """GET of a transaction over its life."""
+
+    def setUp(self) -> None:
+        """A message that was just accepted."""
+        self.api = Api()
+        self.message = Message(
+            "12025550100",
+            "12025550123",
+            parts=[b"Hello world"],
+            registered_delivery=1,
+            client_reference="A-17",
+            account="acme",
+            id=ID,
+            accepted_at=SUBMITTED,
+        )
+        self.api.known.messages["acme", ID] = self.message
+
+    def transaction(self, target: str = f"/v4/messages/{GUID}") -> dict[str, Any]:
+        """The transaction in the answer."""
+        status, document = self.api.ask("GET", target)
+        assert (status, list(document["aerialink"])) == (200, ["transactions"])
+        found: dict[str, Any] = document["aerialink"]["transactions"]["transaction"]
+        return found
+
+    def acknowledge(self, state: MessageState = MessageState.ENROUTE) -> None:
+        """The carrier took it two seconds later, and its receipt says ``state``."""
+        self.message.acknowledged[0] = Acknowledgement("north", "1", SUBMITTED + 2000)
+        self.message.state = state
+        if state.final:
+            self.message.done_at = SUBMITTED + 7000
+
+    def test_before_the_carrier_acknowledged(self) -> None:
+        """Code 10, and every property is there."""
+        assert self.transaction() == {
+            "transactionGUID": GUID,
+            "transactionGUIDlinked": None,
+            "messageType": "Submit",
+            "code": 10,
+            "codeText": "Accepted",
+            "extendedStatusCode": 10000,
+            "messageState": "ENROUTE",
+            "networkErrorCode": None,
+            "source": "12025550100",
+            "destination": "12025550123",
+            "parts": 1,
+            "dcs": 0,
+            "clientReference": "A-17",
+            "operatorId": None,
+            "submitDate": "2026-03-14T10:15:02Z",
+            "carrierDate": None,
+            "doneDate": None,
+            "retryCount": 0,
+            "nextRetryDate": None,
+        }
+
+    def test_after_the_carrier_acknowledged(self) -> None:
+        """Code 20 (E-R27)."""
+        self.acknowledge()
+        found = self.transaction()
+        assert (found["code"], found["codeText"]) == (20, "Request Completed")
+        assert (found["extendedStatusCode"], found["messageState"]) == (30000, "ENROUTE")
+        assert found["carrierDate"] == "2026-03-14T10:15:04Z"
+        assert found["transactionGUIDlinked"] is None
+
+    def test_after_the_receipt(self) -> None:
+        """Code 20 stays; state, date and the receipt's own GUID are added."""
+        self.acknowledge(MessageState.DELIVERED)
+        found = self.transaction()
+        assert (found["code"], found["extendedStatusCode"]) == (20, 40001)
+        assert found["messageState"] == "DELIVRD"
+        assert found["doneDate"] == "2026-03-14T10:15:09Z"
+        assert found["transactionGUIDlinked"] == to_guid(ID, RECEIPT)
+
+    def test_receipt_is_a_transaction_too(self) -> None:
+        """Linked to the submission; unknown before it came."""
+        target = f"/v4/messages/{to_guid(ID, RECEIPT)}"
+        assert problem(self.api.ask("GET", target))[:2] == (404, 1041)
+        self.acknowledge(MessageState.UNDELIVERABLE)
+        self.message.network_error = "008"
+        found = self.transaction(target)
+        assert found["messageType"] == "Receipt"
+        assert found["transactionGUID"] == to_guid(ID, RECEIPT)
+        assert found["transactionGUIDlinked"] == GUID
+        assert (found["code"], found["extendedStatusCode"]) == (20, 30003)
+        assert (found["messageState"], found["networkErrorCode"]) == ("UNDELIV", "008")
+
+    def test_codes_of_every_state(self) -> None:
+        """4.1 and rulings 12 and 18; before and after a carrier took it."""
+        before = {
+            MessageState.SCHEDULED: (10, 10000, "ENROUTE"),
+            MessageState.ENROUTE: (10, 10000, "ENROUTE"),
+            MessageState.UNKNOWN: (10, 10000, "UNKNOWN"),
+            MessageState.EXPIRED: (50, 30003, "EXPIRED"),
+            MessageState.DELETED: (50, 30003, "DELETED"),
+            MessageState.UNDELIVERABLE: (50, 30003, "UNDELIV"),
+            MessageState.REJECTED: (50, 30003, "REJECTD"),
+        }
+        after = {
+            MessageState.ENROUTE: (20, 30000, "ENROUTE"),
+            MessageState.ACCEPTED: (20, 40000, "ACCEPTD"),
+            MessageState.DELIVERED: (20, 40001, "DELIVRD"),
+            MessageState.UNKNOWN: (20, 30000, "UNKNOWN"),
+            MessageState.EXPIRED: (20, 30003, "EXPIRED"),
+            MessageState.REJECTED: (20, 30003, "REJECTD"),
+        }
+        names = ("code", "extendedStatusCode", "messageState")
+        for state, expected in before.items():
+            self.message.state = state
+            found = self.transaction()
+            assert tuple(found[name] for name in names) == expected
+        for state, expected in after.items():
+            self.acknowledge(state)
+            found = self.transaction()
+            assert tuple(found[name] for name in names) == expected
+        self.message.registered_delivery = 0
+        self.acknowledge(MessageState.DELIVERED)
+        assert self.transaction()["extendedStatusCode"] == 30000
+
+    def test_refused_at_submission_keeps_its_code(self) -> None:
+        """50 and 55 never change (4.3)."""
+        for reason, code, extended in (
+            (Reason.NO_ROUTE, 50, 30003),
+            (Reason.FILTERED, 55, 30004),
+            (Reason.DUPLICATE, 55, 30004),
+        ):
+            self.message.parts = []
+            self.message.state = MessageState.REJECTED
+            self.message.error = reason.answer.link
+            found = self.transaction()
+            assert (found["code"], found["extendedStatusCode"]) == (code, extended)
+            assert (found["messageState"], found["parts"]) == ("REJECTD", 0)
+
+    def test_inbound_message_is_a_deliver(self) -> None:
+        """20 when the account has it."""
+        self.message.direction = Direction.MO
+        found = self.transaction()
+        assert (found["messageType"], found["code"]) == ("Deliver", 10)
+        self.message.state = MessageState.DELIVERED
+        assert self.transaction()["code"] == 20
+
+    def test_guid_may_be_written_in_several_ways(self) -> None:
+        """In the path or the query, with hyphens or without, in either case."""
+        for target in (
+            f"/v4/messages?transactionGUID={GUID}",
+            f"/v4/messages.json?transactionGUID={GUID}",
+            f"/v4/messages/{to_hex(ID)}.json",
+            f"/v4/messages/{GUID.upper()}",
+        ):
+            assert self.transaction(target)["transactionGUID"] == GUID, target
+
+    def test_what_is_not_there_is_1041(self) -> None:
+        """Nor is what belongs to another account (I6)."""
+        self.api.known.messages["other", ID + 1] = self.message
+        for name in (to_guid(ID + 1), "x", GUID[:-1], GUID + "0", f"{GUID}/x", "%00"):
+            answer = self.api.ask("GET", f"/v4/messages/{name}")
+            assert problem(answer) == (404, 1041, "Unknown transaction"), name
+        assert problem(self.api.ask("GET", "/v4/messages")) == (
+            400,
+            1011,
+            "Parameter missing: transactionGUID",
+        )
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_every_refusal_has_its_code_and_status(reason: Reason) -> None:
+    """I4: the one table decides; 50, 51, 52 and 55 come with 200 and a transaction (E-R23)."""
+    api = Api()
+    api.intake.decide = lambda m: Refusal(reason, "what", m if reason.answer.rest < 100 else None)
+    status, document = api.post()
+    root = document["aerialink"]
+    assert (status, root["code"]) == (reason.answer.http, reason.answer.rest)
+    if reason.answer.http == 200:
+        assert root["transactions"]["transaction"]["transactionGUID"] == GUID
+        assert root["codeText"] == reason.answer.text
+    else:
+        assert root["detail"] == f"{reason.answer.text}: what"
+        assert root["errorCode"] == rest_codes.error_code(root["code"])
+    assert ("Retry-After" in api.headers) == (status in (429, 503))
+    assert ("WWW-Authenticate" in api.headers) == (status == 401)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+NAMES = st.sampled_from(
+    [*MESSAGE, "destinationFormat", "registeredDelivery", "dcs", "flash", "udh", "validityPeriod"]
+    + ["scheduleTime", "clientReference", "listId", "subject"]
+)
+LIKELY = st.sampled_from(["", "0", "1", 0, 8, 240, True, "12025550123", "0500", "2026-03-14", "é"])
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.dictionaries(NAMES, LIKELY | JSON_VALUES, max_size=8), st.booleans())
+def test_any_parameters_get_an_answer(parameters: dict[str, Any], complete: bool) -> None:
+    """A client's fault is a 4xx, never a 500."""
+    body = json.dumps(MESSAGE | parameters if complete else parameters).encode()
+    status, document = Api().ask("POST", "/v4/messages", body, "application/json")
+    assert status in (200, 400, 403), document
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.binary(max_size=200),
+    st.sampled_from(
+        [
+            "application/json",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data; boundary=b",
+            "multipart/form-data",
+        ]
+    ),
+    st.binary(max_size=20),
+)
+def test_any_body_gets_an_answer(body: bytes, content_type: str, tail: bytes) -> None:
+    """The same for octets."""
+    head = b'--b\r\nContent-Disposition: form-data; name="' + tail + b"\r\n\r\n"
+    for octets in (body, head + body):
+        status, document = Api().ask("POST", "/v4/messages", octets, content_type)
+        assert status in (200, 400, 403), document

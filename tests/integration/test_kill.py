@@ -1,0 +1,323 @@
+"""kill -9 of the gateway under load: nothing acknowledged is lost, little is sent twice (I1, I2, I3)."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random, SystemRandom
+
+import pytest
+from twisted.internet import reactor
+from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from smsgw.identities import from_guid
+from smsgw.smpp.constants import Status
+from smsgw.store.records import FINAL_STATES
+from smsgw.testing.script import SmscScript
+from tests.folders import temporary_folder
+from tests.integration.books import NUMBER, POLL_S, BookedEsme, BookedSmsc, Books, until
+from tests.running import GatewayProcess
+
+SESSIONS = 2
+WINDOW = 50  # of a session, both ways
+LINKS = 2
+CARRIER_WINDOW = 20  # of a link
+RECEIPT_WINDOW = 40  # of the carrier, each link
+MOST = 900  # acknowledged messages of one run, at most
+LAST_S = 60.0  # for all that is left after the last start
+
+PROVISIONING = f"""\
+[[account]]
+name = "acme"
+[[account.credential]]
+kind = "smpp"
+username = "acme"
+password = "secret12"
+allow = ["127.0.0.0/8"]
+binds = {SESSIONS * 2}
+window = {WINDOW}
+[[account.number]]
+address = "{NUMBER}"
+
+[[carrier]]
+name = "north"
+host = "127.0.0.1"
+port = {{port}}
+system_id = "smsgw"
+password = "secret"
+binds = {LINKS}
+window = {CARRIER_WINDOW}
+
+[[route]]
+name = "default"
+prefixes = [""]
+carriers = ["north"]
+"""
+
+
+def laws_of_the_store(database: Path) -> list[str]:
+    """What breaks I3 in the store of a gateway that does not run; it is left as it is."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "copy.db")
+        for suffix in ("", "-wal"):
+            if Path(f"{database}{suffix}").exists():
+                shutil.copy(f"{database}{suffix}", f"{copy}{suffix}")
+        connection = sqlite3.connect(copy)
+        try:
+            return _laws(connection)
+        finally:
+            connection.close()
+
+
+def _laws(connection: sqlite3.Connection) -> list[str]:
+    if connection.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
+        return ["the store is corrupt"]
+    messages = {
+        row[0]: row[1:]
+        for row in connection.execute("SELECT id, direction, state, parts FROM message")
+    }
+    entries: dict[int, list[tuple[int, int]]] = {}
+    for message, kind, part in connection.execute("SELECT message, kind, part FROM queue"):
+        entries.setdefault(message, []).append((kind, part))
+    taken: dict[int, set[int]] = {}
+    for message, number in connection.execute("SELECT message, number FROM part"):
+        taken.setdefault(message, set()).add(number)
+    lines = [f"an entry of message {id}, which there is not" for id in entries.keys() - messages]
+    for id, (direction, state, parts) in messages.items():
+        waiting = [part for kind, part in entries.get(id, ()) if kind in (0, 1)]
+        if state in FINAL_STATES:
+            if waiting:
+                lines.append(f"message {id} has the final state {state} and waits to be sent")
+        elif direction:
+            if len(waiting) != 1:
+                lines.append(f"MO {id} has the state {state} and {len(waiting)} entries")
+        elif sorted(waiting + list(taken.get(id, ()))) != list(range(parts)):
+            lines.append(
+                f"message {id} of {parts} parts has the state {state}: parts {waiting} wait, "
+                f"parts {sorted(taken.get(id, ()))} were taken by the carrier"
+            )
+    return lines
+
+
+@pytest.mark.timeout(240)
+class KillTest(TestCase):
+    """A gateway process, a client with two sessions, a carrier with two links, one store."""
+
+    timeout = 230
+
+    @pytest.fixture(autouse=True)
+    def _told_at_the_start(self, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+        """The seed is shown before anything happens, and again with a failure."""
+        given = os.environ.get("SMSGW_KILL_SEED")
+        self.seed = int(given) if given else SystemRandom().randrange(1 << 32)
+        with capfd.disabled():
+            print(f"\n{self._testMethodName}: SMSGW_KILL_SEED={self.seed} ", end="", flush=True)
+        print(f"SMSGW_KILL_SEED={self.seed}")
+        yield
+
+    async def begin(self) -> None:
+        """Starts all; the gateway is provisioned and the carrier's links are up."""
+        self.random = Random(self.seed)
+        self.books = Books()
+        script = SmscScript(
+            states={"DELIVRD": 8, "UNDELIV": 1, "EXPIRED": 1},
+            early_receipts=0.1,
+            receipt_window=RECEIPT_WINDOW,
+            retry_s=0.5,
+            seed=self.seed,
+        )
+        self.smsc = BookedSmsc(self.books, script, reactor)
+        port = reactor.listenTCP(0, self.smsc, interface="127.0.0.1")
+        self.addCleanup(self.all_closed)
+        self.addCleanup(port.stopListening)
+        self.addCleanup(self.smsc.stop)
+        self.esmes: list[BookedEsme] = []
+        self.gateway = GatewayProcess(Path(temporary_folder(self)))
+        self.addCleanup(self.gateway.kill)
+        await deferToThread(self.gateway.start)
+        provisioning = PROVISIONING.format(port=port.getHost().port)
+        await deferToThread(self.gateway.apply, provisioning)
+        await self.smsc.bound(LINKS)
+        self.mo = LoopingCall(self.bring_mo)
+        self.mo.start(0.02)
+        self.addCleanup(lambda: self.mo.running and self.mo.stop())
+        await self.bind()
+
+    async def all_closed(self) -> None:
+        """Every connection here has ended."""
+        await until(reactor, lambda: not self.smsc.sessions, "the end of the carrier's sessions")
+        for esme in self.esmes:
+            await esme.closed()
+
+    def bring_mo(self) -> None:
+        """A text or two from handsets, while the carrier has somebody to bring them to."""
+        if any(session.receives for session in self.smsc.sessions):
+            for _ in range(self.random.randint(1, 3)):
+                self.smsc.deliver(self.books.next_mo())
+
+    async def bind(self) -> None:
+        """Binds the sessions of the client, and lets them load the gateway."""
+        self.esmes = [BookedEsme(self.books, WINDOW) for _ in range(SESSIONS)]
+        endpoint = HostnameEndpoint(reactor, "127.0.0.1", self.gateway.smpp_port)
+        for esme in self.esmes:
+            await connectProtocol(endpoint, esme)
+            answer = await esme.bind(system_id="acme", password="secret12")
+            assert answer.status == 0, answer
+            esme.loading = True
+            esme.fill()
+
+    async def load(self) -> None:
+        """Loads until a random number of messages more are acknowledged, and a moment longer."""
+        # A carrier that is slower than its customers makes the queue long.
+        self.smsc.script.answer_delay_s = self.random.choice((0.0, 0.005, 0.03))
+        goal = len(self.books.acknowledged) + self.random.randint(1, MOST)
+        await until(reactor, lambda: len(self.books.acknowledged) >= goal, "acknowledgements")
+        await deferLater(reactor, self.random.uniform(0, 0.02))
+
+    async def dead(self) -> None:
+        """The gateway was killed: what it wrote before has been read; its store is as it must be."""
+        await self.all_closed()
+        broken = await deferToThread(laws_of_the_store, self.gateway.directory / "smsgw.db")
+        assert not broken, self.told(broken)
+        self.books.run += 1
+
+    async def start_again(self) -> None:
+        """The next run begins, with the client bound."""
+        await deferToThread(self.gateway.start)
+        await self.bind()
+
+    async def queues(self) -> list[dict[str, object]]:
+        """What ``GET /admin/queues`` says."""
+        status, body = await deferToThread(self.gateway.admin, "/admin/queues")
+        assert status == 200, body
+        return json.loads(body)
+
+    def at_rest(self) -> bool:
+        """Nothing is under way that this side knows of."""
+        books = self.books
+        return (
+            not self.smsc.waiting
+            and not any(session.outstanding for session in self.smsc.sessions)
+            and books.acknowledged.keys() <= books.receipts.keys()
+            and books.mo_taken <= books.mo_received.keys()
+        )
+
+    async def settle(self) -> None:
+        """No more load: all that waits goes out, and everything that was said must hold."""
+        books = self.books
+        self.mo.stop()
+        self.smsc.script.answer_delay_s = 0.0
+        for esme in self.esmes:
+            esme.loading = False
+        deadline = reactor.seconds() + LAST_S
+        while not (self.at_rest() and await self.queues() == []):
+            if reactor.seconds() > deadline:
+                queues = await self.queues()
+                self.fail(self.told([f"queues: {queues}", *books.missing()]))
+            await deferLater(reactor, POLL_S)
+
+        code = await deferToThread(self.gateway.stop)
+        assert code == 0, code
+        await self.all_closed()
+        links, sessions = LINKS * CARRIER_WINDOW, SESSIONS * WINDOW
+        broken = [
+            *books.missing(),
+            *books.sent_twice(links),
+            *books.told_twice(sessions),
+            *books.mo_twice(LINKS * RECEIPT_WINDOW + sessions),
+            *[f"garbled at the carrier: {pdu}" for pdu in books.garbled],
+            *[f"an MO was refused with 0x{status:02x}" for status in books.mo_refused],
+            *laws_of_the_store(self.gateway.directory / "smsgw.db"),
+            *self.left_over(),
+        ]
+        assert not broken, self.told(broken)
+
+    def left_over(self) -> list[str]:
+        """What is not at its end in the store, after all is."""
+        connection = sqlite3.connect(self.gateway.directory / "smsgw.db")
+        try:
+            (entries,) = connection.execute("SELECT count(*) FROM queue").fetchone()
+            states = dict(connection.execute("SELECT id, state FROM message"))
+        finally:
+            connection.close()
+        lines = [f"{entries} entries are left in queues"] if entries else []
+        lines += [f"message {id}: {state}" for id, state in states.items() if state not in FINAL_STATES]
+        for handset, name in self.books.acknowledged.items():
+            state = states.get(from_guid(name)[0])
+            if state != self.books.receipt_of[handset].state:
+                lines.append(f"{name} is {state}, its receipt {self.books.receipt_of[handset]}")
+        return lines
+
+    def told(self, lines: list[str]) -> str:
+        """A failure: what is wrong, how to have it again, and what the gateway wrote."""
+        books = self.books
+        counts = (
+            f"run {books.run}, {len(books.submitted)} submitted, "
+            f"{len(books.acknowledged)} acknowledged, {len(books.arrivals)} arrived, "
+            f"{len(books.receipts)} receipted, MO {len(books.mo_taken)} taken, "
+            f"{len(books.mo_received)} received"
+        )
+        shown = lines[:20] + ([f"... {len(lines)} in all"] if len(lines) > 20 else [])
+        log = self.gateway.output[-3000:]
+        return "\n".join([f"SMSGW_KILL_SEED={self.seed}", counts, *shown, "--- gateway:", log])
+
+    # The tests.
+
+    async def test_killed_under_load(self) -> None:
+        """Ten runs end by kill -9 while messages, receipts and MO go both ways."""
+        await self.begin()
+        for _ in range(10):
+            await self.load()
+            self.gateway.kill()
+            await self.dead()
+            await self.start_again()
+        assert not self.books.refused, self.told([f"refused: {self.books.refused}"])
+        await self.settle()
+
+    async def test_killed_while_it_drains(self) -> None:
+        """Six runs end by SIGTERM under load and, before that is done, kill -9."""
+        await self.begin()
+        for _ in range(6):
+            await self.load()
+            assert self.gateway.pid is not None
+            os.kill(self.gateway.pid, signal.SIGTERM)
+            await deferLater(reactor, self.random.uniform(0, 0.15))
+            self.gateway.kill()
+            await self.dead()
+            await self.start_again()
+        assert self.books.refused.keys() <= {Status.ESME_RSYSERR}, self.told([])
+        await self.settle()
+
+    async def test_killed_while_it_starts(self) -> None:
+        """Six starts, on a store with work left to do, end by kill -9 before or soon after they are done."""
+        await self.begin()
+        await self.load()
+        for _ in range(6):
+            self.gateway.kill()
+            await self.dead()
+            starting = deferToThread(self.gateway.start)
+            starting.addErrback(lambda failure: failure.trap(AssertionError))
+            await until(reactor, lambda: self.gateway.pid is not None, "a process")
+            links = self.random.randint(0, LINKS)
+            if links:
+                # Late: links are up, and what was left is on its way to the carrier.
+                await self.smsc.bound(links)
+                await deferLater(reactor, self.random.uniform(0, 0.05))
+            else:
+                await deferLater(reactor, self.random.uniform(0, 1.2))
+            if self.gateway.pid is not None:
+                os.kill(self.gateway.pid, signal.SIGKILL)
+            await starting
+        self.gateway.kill()
+        await self.dead()
+        await self.start_again()
+        await self.load()
+        assert not self.books.refused, self.told([f"refused: {self.books.refused}"])
+        await self.settle()

@@ -1,0 +1,488 @@
+"""The gateway as an SMSC: who is let in, how binds are answered, batches to and from the Gate."""
+
+from typing import Any
+
+from attrs import evolve
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+
+from smsgw.login import Login
+from smsgw.refusals import Reason, Refusal
+from smsgw.smpp.codec import encode_all
+from smsgw.smpp.constants import Command, Status, Tag
+from smsgw.smpp.pdu import (
+    Bind,
+    BindReceiver,
+    BindTransceiver,
+    BindTransmitter,
+    CancelSm,
+    DataSm,
+    DeliverSm,
+    DeliverSmResp,
+    EnquireLink,
+    EnquireLinkResp,
+    GenericNack,
+    Pdu,
+    QuerySm,
+    SubmitSm,
+    SubmitSmResp,
+    Unbind,
+    UnbindResp,
+)
+from smsgw.smpp.profile import LINK, STANDARD, WEBSMPP, Profile
+from smsgw.smpp.server import EsmeSession, SmppServerFactory
+from tests.smpp.wires import TcpTransport
+
+
+class Doorkeeper:
+    """A Gate that notes everything, and answers as it is told."""
+
+    def __init__(self) -> None:
+        self.welcome = True
+        self.full = False
+        self.answer: Any = Login(account="acme", credential="acme", window=3)
+        self.asked: list[tuple[str, str, str]] = []
+        self.events: list[tuple[str, EsmeSession]] = []
+        self.batches: list[list[SubmitSm]] = []
+        self.deliveries: list[tuple[object, int | None]] = []
+        self.then: Any = None
+
+    def allowed(self, peer: str) -> bool:
+        return self.welcome
+
+    def login(self, system_id: str, password: str, peer: str) -> "Deferred[Login | Refusal]":
+        self.asked.append((system_id, password, peer))
+        return self.answer if isinstance(self.answer, Deferred) else succeed(self.answer)
+
+    def bind_allowed(self, login: Login) -> bool:
+        return not self.full
+
+    def bound(self, session: EsmeSession) -> None:
+        self.events.append(("bound", session))
+
+    def unbound(self, session: EsmeSession) -> None:
+        self.events.append(("unbound", session))
+
+    def submit(self, session: EsmeSession, pdus: list[SubmitSm]) -> None:
+        self.batches.append(pdus)
+        if self.then:
+            self.then(session, pdus)
+
+    def delivered(self, session: EsmeSession, answers: list[tuple[object, int | None]]) -> None:
+        self.deliveries += answers
+
+
+class Client:
+    """The other end of a connection to the factory."""
+
+    def __init__(self, factory: SmppServerFactory, host: str = "192.0.2.7") -> None:
+        self.transport = TcpTransport(host)
+        self.protocol: Any = factory.buildProtocol(IPv4Address("TCP", host, 40000))
+        self.protocol.makeConnection(self.transport)
+
+    @property
+    def session(self) -> EsmeSession:
+        return self.protocol.owner
+
+    def say(self, *pdus: Pdu) -> list[Any]:
+        """Send PDUs in one piece; what comes back at once."""
+        self.protocol.dataReceived(encode_all(pdus))
+        return self.transport.said()
+
+    def close(self) -> None:
+        self.protocol.connectionLost(Failure(ConnectionDone()))
+
+
+def bind(cls: type[Bind] = BindTransceiver, version: int = 0x34, sequence: int = 1) -> Bind:
+    return cls(
+        sequence=sequence, system_id=b"acme", password=b"secret12", interface_version=version
+    )
+
+
+class TestServer(TestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.gate = Doorkeeper()
+
+    def listener(self, profile: Profile = STANDARD) -> SmppServerFactory:
+        return SmppServerFactory(self.gate, profile, self.clock)
+
+    def client(self, profile: Profile = STANDARD) -> Client:
+        return Client(self.listener(profile))
+
+    def bound_client(self, profile: Profile = STANDARD, pdu: Bind | None = None) -> Client:
+        client = self.client(profile)
+        (answer,) = client.say(pdu or bind())
+        assert answer.status == 0
+        return client
+
+    # Who is let in
+
+    def test_an_address_in_no_list_is_closed_without_an_octet(self) -> None:
+        """Right after accept, and the Gate is asked nothing more (L-D2, ruling 7)."""
+        self.gate.welcome = False
+        client = self.client()
+        assert client.transport.closed
+        assert client.transport.value() == b""
+        assert self.gate.asked == []
+
+    def test_a_connection_that_says_nothing_is_closed(self) -> None:
+        """After the session-init time (L-D6)."""
+        client = self.client()
+        self.clock.advance(10)
+        assert client.transport.closed
+        client.close()
+        assert self.gate.events == []
+
+    def test_a_bind_is_checked_by_system_id_password_and_address(self) -> None:
+        """The Gate gets them as text."""
+        self.bound_client()
+        assert self.gate.asked == [("acme", "secret12", "192.0.2.7")]
+
+    def test_octets_that_are_no_utf8_are_read_as_latin1(self) -> None:
+        """A password of any octets can be checked."""
+        pdu = bind()
+        pdu.password = b"p\xe4ss"
+        self.bound_client(pdu=pdu)
+        assert self.gate.asked[0][1] == "päss"
+
+    def test_the_bind_type_says_what_a_session_may(self) -> None:
+        """Transmitters submit, receivers receive, transceivers do both."""
+        for cls, kind, transmits, receives in (
+            (BindTransmitter, "transmitter", True, False),
+            (BindReceiver, "receiver", False, True),
+            (BindTransceiver, "transceiver", True, True),
+        ):
+            session = self.bound_client(pdu=bind(cls)).session
+            assert session.bind_type == kind
+            assert (session.transmits, session.receives) == (transmits, receives)
+            assert session.room == (3 if receives else 0)
+            assert session.login.account == "acme"
+        assert [event for event, _ in self.gate.events] == ["bound"] * 3
+
+    # Versions (E-D23, ruling 1)
+
+    def test_sc_interface_version_goes_to_34_and_later_only(self) -> None:
+        """0x34 in the answer to 3.4 and 5.0 clients; none to older ones, on every profile."""
+        for profile in (STANDARD, WEBSMPP, LINK):
+            for version, tlvs, used in (
+                (0x00, [], 0x33),
+                (0x33, [], 0x33),
+                (0x34, [(Tag.SC_INTERFACE_VERSION, b"\x34")], 0x34),
+                (0x50, [(Tag.SC_INTERFACE_VERSION, b"\x34")], 0x34),
+            ):
+                client = self.client(profile)
+                (answer,) = client.say(bind(BindTransmitter, version))
+                assert (answer.status, answer.system_id) == (0, b"smsgw")
+                assert answer.tlvs == tlvs
+                if profile.strict_33:
+                    assert client.session.version == used
+                assert client.session.interface_version == version
+
+    def test_a_33_client_cannot_bind_as_transceiver(self) -> None:
+        """3.3 has no such operation: generic_nack with 0x03."""
+        client = self.client()
+        assert client.say(bind(version=0x33)) == [
+            GenericNack(sequence=1, status=Status.ESME_RINVCMDID)
+        ]
+        assert not client.transport.closed
+        (answer,) = client.say(bind(BindTransmitter, 0x33, sequence=2))
+        assert answer.status == 0
+
+    def test_on_link_an_old_client_is_a_34_client_without_tlvs(self) -> None:
+        """L-D13: bind_transceiver is accepted, TLVs are not sent."""
+        client = self.bound_client(LINK, bind(version=0x33))
+        client.session.deliver([(DeliverSm(tlvs=[(Tag.MESSAGE_STATE, b"\2")]), 1)])
+        assert client.transport.said()[0].tlvs == []
+
+    # Refusals
+
+    def test_each_refusal_has_its_status(self) -> None:
+        """The one table of reasons says which (I4); the client may try again."""
+        for reason, status in (
+            (Reason.UNKNOWN_LOGIN, 0x0F),
+            (Reason.WRONG_PASSWORD, 0x0E),
+            (Reason.ACCOUNT_INACTIVE, 0x0D),
+        ):
+            self.gate.answer = Refusal(reason)
+            client = self.client()
+            assert client.say(bind()) == [bind().response(status)]
+            assert not client.transport.closed
+        assert self.gate.events == []
+
+    def test_three_refused_binds_close_the_connection(self) -> None:
+        """L-D14; before that a right password still helps."""
+        self.gate.answer = Refusal(Reason.WRONG_PASSWORD)
+        client = self.client()
+        for number in (1, 2, 3):
+            assert not client.transport.closed
+            assert len(client.say(bind(sequence=number))) == 1
+        assert client.transport.closed
+        client.close()
+        assert client.session.close_reason == "3 binds refused"
+
+    def test_a_right_bind_after_a_wrong_one_is_accepted(self) -> None:
+        """A refusal leaves the session open."""
+        self.gate.answer = Refusal(Reason.WRONG_PASSWORD)
+        client = self.client()
+        client.say(bind())
+        self.gate.answer = Login(account="acme", credential="acme")
+        (answer,) = client.say(bind(sequence=2))
+        assert answer.status == 0
+
+    def test_too_many_binds_close_the_new_connection_only(self) -> None:
+        """0x05 on every profile (ruling 7, L-D7)."""
+        for profile in (STANDARD, WEBSMPP, LINK):
+            listener = self.listener(profile)
+            self.gate.full = False
+            first = Client(listener)
+            first.say(bind())
+            self.gate.full = True
+            second = Client(listener)
+            assert second.say(bind()) == [bind().response(Status.ESME_RALYBND)]
+            assert second.transport.closed
+            assert not first.transport.closed
+
+    def test_an_address_that_is_not_the_credentials_is_refused_and_closed(self) -> None:
+        """0x0D, then close (L-D2)."""
+        self.gate.answer = Refusal(Reason.ADDRESS_NOT_ALLOWED)
+        client = self.client()
+        assert client.say(bind()) == [bind().response(Status.ESME_RBINDFAIL)]
+        assert client.transport.closed
+
+    def test_a_login_that_fails_on_our_side_is_a_system_error(self) -> None:
+        """0x08 and close; the fault is logged."""
+        self.gate.answer = Deferred()
+        client = self.client()
+        client.say(bind())
+        self.gate.answer.errback(RuntimeError("store is gone"))
+        assert client.transport.said() == [bind().response(Status.ESME_RSYSERR)]
+        assert client.transport.closed
+        assert len(self.flushLoggedErrors(RuntimeError)) == 1
+
+    def test_a_client_that_goes_during_its_login_is_not_bound(self) -> None:
+        """Neither closing nor unbinding meanwhile leads to a session."""
+        for leave in ("close", "unbind"):
+            self.gate.answer = Deferred()
+            client = self.client()
+            client.say(bind())
+            if leave == "close":
+                client.close()
+            else:
+                assert client.say(Unbind(sequence=2)) == [UnbindResp(sequence=2)]
+            self.gate.answer.callback(Login(account="acme", credential="acme"))
+            assert client.transport.said() == []
+        assert self.gate.events == []
+
+    def test_what_comes_during_a_login_is_refused(self) -> None:
+        """A second bind 0x05, a submit 0x04; an enquire_link is answered."""
+        self.gate.answer = Deferred()
+        client = self.client()
+        client.say(bind())
+        answers = client.say(bind(sequence=2), SubmitSm(sequence=3), EnquireLink(sequence=4))
+        assert answers == [
+            bind(sequence=2).response(Status.ESME_RALYBND),
+            SubmitSmResp(sequence=3, status=Status.ESME_RINVBNDSTS),
+            EnquireLinkResp(sequence=4),
+        ]
+        self.gate.answer.callback(Login(account="acme", credential="acme"))
+        (answer,) = client.transport.said()
+        assert (answer.sequence, answer.status) == (1, 0)
+
+    # Messages
+
+    def test_submits_of_one_read_are_one_batch(self) -> None:
+        """And the answers of one call one write."""
+        client = self.bound_client()
+        assert client.say(SubmitSm(sequence=2), SubmitSm(sequence=3)) == []
+        (batch,) = self.gate.batches
+        assert [pdu.sequence for pdu in batch] == [2, 3]
+        writes = client.transport.writes
+        client.session.answer([SubmitSmResp(sequence=n, message_id=b"%d" % n) for n in (3, 2)])
+        assert client.transport.writes == writes + 1
+        assert [pdu.message_id for pdu in client.transport.said()] == [b"3", b"2"]
+
+    def test_the_credentials_window_bounds_both_directions(self) -> None:
+        """Beyond it submits are throttled (E-D24), and room is 0."""
+        client = self.bound_client()
+        answers = client.say(*[SubmitSm(sequence=n) for n in range(2, 7)])
+        assert [(pdu.sequence, pdu.status) for pdu in answers] == [(5, 0x58), (6, 0x58)]
+        client.session.deliver([(DeliverSm(), n) for n in range(3)])
+        assert client.session.room == 0
+
+    def test_no_window_is_larger_than_the_profile_has(self) -> None:
+        """A connection may have up to 100 (E-D24), and has at least 1."""
+        for window, room in ((5000, 100), (0, 1)):
+            self.gate.answer = Login(account="acme", credential="acme", window=window)
+            assert self.bound_client().session.room == room
+
+    def test_operations_not_served_are_answered_in_kind(self) -> None:
+        """By their own response with 0x03; the submits among them are served."""
+        client = self.bound_client()
+        answers = client.say(QuerySm(sequence=2), SubmitSm(sequence=3), CancelSm(sequence=4))
+        assert [(pdu.COMMAND, pdu.status) for pdu in answers] == [
+            (Command.QUERY_SM_RESP, 0x03),
+            (Command.CANCEL_SM_RESP, 0x03),
+        ]
+        assert [pdu.sequence for pdu in self.gate.batches[0]] == [3]
+
+    def test_on_link_operations_not_served_are_nacked(self) -> None:
+        """L-D11: generic_nack with 0x03, and the session stays."""
+        client = self.bound_client(LINK)
+        answers = client.say(QuerySm(sequence=2), DataSm(sequence=3))
+        assert answers == [
+            GenericNack(sequence=2, status=0x03),
+            GenericNack(sequence=3, status=0x03),
+        ]
+        assert not client.transport.closed
+
+    def test_the_status_of_each_delivery_is_told(self) -> None:
+        """As the client said it; a nack counts too."""
+        client = self.bound_client()
+        client.session.deliver([(DeliverSm(), "a"), (DeliverSm(), "b"), (DeliverSm(), "c")])
+        sent = client.transport.said()
+        client.say(
+            DeliverSmResp(sequence=sent[1].sequence, status=0x64),
+            DeliverSmResp(sequence=sent[0].sequence),
+            GenericNack(sequence=sent[2].sequence, status=0x03),
+        )
+        assert self.gate.deliveries == [("b", 0x64), ("a", 0), ("c", 0x03)]
+
+    def test_deliveries_without_an_answer_are_told_before_the_end(self) -> None:
+        """After a lost connection each is None, and then the session is unbound, once."""
+        client = self.bound_client()
+        client.session.deliver([(DeliverSm(), "a")])
+        client.close()
+        assert self.gate.deliveries == [("a", None)]
+        assert [event for event, _ in self.gate.events] == ["bound", "unbound"]
+        assert client.session.close_reason == "closed by the peer"
+        assert client.session.room == 0
+        client.session.answer([SubmitSmResp(sequence=2, message_id=b"1")])
+
+    def test_an_unanswered_delivery_is_given_up(self) -> None:
+        """After the profile's response time."""
+        client = self.bound_client(evolve(LINK, response_s=30))
+        client.session.deliver([(DeliverSm(), "a")])
+        self.clock.advance(30)
+        assert self.gate.deliveries == [("a", None)]
+
+    def test_a_33_session_gets_no_tlvs_and_only_its_statuses(self) -> None:
+        """Vendor statuses are said as 0x45 (spec/smpp.md §4)."""
+        client = self.bound_client(pdu=bind(BindTransmitter, 0x33))
+        client.say(SubmitSm(sequence=2))
+        client.session.answer([SubmitSmResp(sequence=2, status=0x434)])
+        assert client.transport.said() == [SubmitSmResp(sequence=2, status=0x45)]
+
+    def test_a_gate_that_fails_costs_one_session(self) -> None:
+        """The others go on, and it is still told that the session is gone."""
+        listener = self.listener()
+        first, second = Client(listener), Client(listener)
+        first.say(bind())
+        second.say(bind())
+
+        def fail(session: EsmeSession, pdus: list[SubmitSm]) -> None:
+            raise RuntimeError("bug")
+
+        self.gate.then = fail
+        first.say(SubmitSm(sequence=2))
+        first.close()
+        self.gate.then = None
+        assert len(self.flushLoggedErrors(RuntimeError)) == 1
+        assert self.gate.events[-1] == ("unbound", first.session)
+        assert second.say(EnquireLink(sequence=2)) == [EnquireLinkResp(sequence=2)]
+
+    def test_one_sessions_garbage_harms_no_other(self) -> None:
+        """The boundary is lost for one; the other is answered as before (I7)."""
+        listener = self.listener()
+        first, second = Client(listener), Client(listener)
+        first.say(bind())
+        second.say(bind())
+        first.protocol.dataReceived(b"\xff" * 70_001)
+        assert first.transport.closed
+        first.close()
+        assert second.say(SubmitSm(sequence=2)) == []
+        assert len(self.gate.batches) == 1
+        assert listener.sessions == {second.session}
+
+    # Idleness of the profiles
+
+    def test_a_standard_session_is_kept_alive_for_ever(self) -> None:
+        """As long as enquire_link is answered (E-D25)."""
+        client = self.bound_client()
+        for _ in range(20):
+            self.clock.advance(60)
+            (ask,) = client.transport.said()
+            client.say(ask.response())
+        assert not client.transport.closed
+
+    def test_a_silent_link_session_is_unbound_after_five_minutes(self) -> None:
+        """L-R6, ruling 3; an enquire_link of the client prevents it (L-R7)."""
+        client = self.bound_client(LINK)
+        self.clock.advance(200)
+        client.say(EnquireLink(sequence=2))
+        self.clock.advance(299)
+        assert client.transport.said() == []
+        self.clock.advance(1)
+        (pdu,) = client.transport.said()
+        assert isinstance(pdu, Unbind)
+        self.clock.advance(5)
+        assert client.transport.closed
+
+    # The end
+
+    def test_draining_ends_every_session_in_order(self) -> None:
+        """Answers that are due go out, new submits get 0x08, new connections nothing."""
+        listener = self.listener()
+        client, waiting = Client(listener), Client(listener)
+        client.say(bind())
+        client.say(SubmitSm(sequence=2))
+        done = listener.drain()
+        assert waiting.transport.closed
+        waiting.close()
+        assert client.say(SubmitSm(sequence=3)) == [
+            SubmitSmResp(sequence=3, status=Status.ESME_RSYSERR)
+        ]
+        newcomer = Client(listener)
+        assert newcomer.transport.closed
+        client.session.answer([SubmitSmResp(sequence=2, message_id=b"1")])
+        answer, unbind = client.transport.said()
+        assert (answer.sequence, type(unbind)) == (2, Unbind)
+        self.assertNoResult(done)
+        client.say(unbind.response())
+        client.close()
+        self.successResultOf(done)
+        assert self.gate.events[-1] == ("unbound", client.session)
+        assert not self.clock.getDelayedCalls()
+
+    def test_draining_is_bounded(self) -> None:
+        """A client that does not answer is cut off."""
+        listener = self.listener()
+        client = Client(listener)
+        client.say(bind())
+        done = listener.drain(timeout_s=3)
+        self.clock.advance(3)
+        assert client.transport.aborted
+        client.close()
+        self.successResultOf(done)
+
+    def test_draining_without_sessions_is_done(self) -> None:
+        """At once, however often it is asked."""
+        listener = self.listener()
+        self.successResultOf(listener.drain())
+        self.successResultOf(listener.drain())
+        assert not self.clock.getDelayedCalls()
+
+    def test_a_bind_whose_login_ends_during_draining_is_refused(self) -> None:
+        """Nobody is bound any more."""
+        self.gate.answer = Deferred()
+        listener = self.listener()
+        client = Client(listener)
+        client.say(bind())
+        listener.drain()
+        self.gate.answer.callback(Login(account="acme", credential="acme"))
+        client.close()
+        assert self.gate.events == []
