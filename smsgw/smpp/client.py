@@ -8,7 +8,6 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.ssl import optionsForClientTLS
-from twisted.logger import Logger
 
 from smsgw.smpp.constants import MAX_SEQUENCE, VERSION_33, VERSION_34, Status
 from smsgw.smpp.events import Answer, MisuseError
@@ -64,8 +63,6 @@ class CarrierLink:
     """One link to a carrier: a transceiver, or a transmitter and a receiver that are up
     together.
     """
-
-    log = Logger()
 
     def __init__(
         self,
@@ -167,7 +164,6 @@ class CarrierLink:
         """Up, if it was the last that was missing."""
         if not self.up and all(each.connection is not None for each in self._lines):
             self.up = True
-            self.log.info("link {name} is up", name=self.name)
             self.upstream.link_up(self)
 
     def line_changed(self, line: Line) -> None:
@@ -181,7 +177,6 @@ class CarrierLink:
         """Down, unless it was so already."""
         if self.up:
             self.up = False
-            self.log.info("link {name} is down: {reason}", name=self.name, reason=line.reason)
             self.upstream.link_down(self, line.reason)
 
     def line_requests(self, line: Line, pdus: list[Pdu]) -> None:

@@ -20,9 +20,10 @@ from twisted.internet import protocol
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
     IDelayedCall,
+    IHandshakeListener,
+    INegotiated,
     IPushProducer,
     IReactorTime,
-    ISSLTransport,
     ITCPTransport,
 )
 from twisted.logger import Logger
@@ -77,7 +78,7 @@ class Owner(Protocol):
         ...
 
 
-@implementer(IPushProducer)
+@implementer(IPushProducer, IHandshakeListener)
 class SmppConnection(protocol.Protocol):
     """One SMPP session on one connection."""
 
@@ -106,6 +107,7 @@ class SmppConnection(protocol.Protocol):
         self._stall: IDelayedCall | None = None
         self._corked = False
         self._finishing = False
+        self._watching = False  # registered as the producer of the transport's output
         self._intake_full = False
         self._output_full = False
         self._paused_at = -1.0  # when reading stopped, -1 = it goes on
@@ -193,8 +195,14 @@ class SmppConnection(protocol.Protocol):
         if ITCPTransport.providedBy(transport):
             # Nagle with the peer's delayed acknowledgement would cost 40 ms a batch (design §6).
             transport.setTcpNoDelay(True)
-        transport.registerProducer(self, True)
+        if not INegotiated.providedBy(transport):
+            self._watch_output()
         self._schedule()
+
+    def handshakeCompleted(self) -> None:
+        """TLS is ready. Before, its output waits for its input, which must then not be stopped."""
+        if not self._finishing:
+            self._watch_output()
 
     def dataReceived(self, data: bytes) -> None:
         """Hot path: one read in, at most one write out."""
@@ -215,6 +223,7 @@ class SmppConnection(protocol.Protocol):
         if not self.session.ended:
             self.session.end(_words(reason))
         lost = self.session.close()
+        self._sum_up()
         try:
             if lost:
                 self.owner.responses_received(self, lost)
@@ -242,6 +251,22 @@ class SmppConnection(protocol.Protocol):
         """The transport is done; ``connectionLost`` says the rest."""
 
     # The rest is the connection's own
+
+    def _sum_up(self) -> None:
+        """One line on what the peer did wrong, however often it did."""
+        session = self.session
+        if session.faults or session.strays or session.throttled:
+            self.log.info(
+                "{peer}: {faults} faulty PDUs, {strays} responses to nothing, {throttled} throttled",
+                peer=self.peer,
+                faults=session.faults,
+                strays=session.strays,
+                throttled=session.throttled,
+            )
+
+    def _watch_output(self) -> None:
+        self._transport.registerProducer(self, True)
+        self._watching = True
 
     @property
     def _transport(self) -> Any:  # ITransport and what the kinds of it add
@@ -351,7 +376,8 @@ class SmppConnection(protocol.Protocol):
         self._finishing = True
         self._stop_timer()
         transport = self._transport
-        transport.unregisterProducer()
+        if self._watching:
+            transport.unregisterProducer()
         if self._stall is None:
             grace = self.session.timers.unbind_grace_s
             self._stall = self._clock.callLater(grace, self._stalled)
@@ -365,7 +391,7 @@ class SmppConnection(protocol.Protocol):
 
 
 def _half_closes(transport: object) -> bool:
-    return ITCPTransport.providedBy(transport) and not ISSLTransport.providedBy(transport)
+    return ITCPTransport.providedBy(transport) and not INegotiated.providedBy(transport)
 
 
 def _words(reason: Failure) -> str:

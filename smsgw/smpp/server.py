@@ -201,7 +201,7 @@ class EsmeSession:
     def closed(self, connection: SmppConnection, reason: str) -> None:
         """The connection is gone."""
         self.close_reason = reason
-        self.log.info("{session} closed: {reason}", session=self, reason=reason)
+        self.log.debug("{session} closed: {reason}", session=self, reason=reason)
         self._factory.left(self)
         if self._is_bound:
             self._gate.unbound(self)
@@ -265,7 +265,7 @@ class EsmeSession:
         )
         self._is_bound = True
         self._factory.joined(self)
-        self.log.info("{session} bound", session=self)
+        self.log.debug("{session} bound", session=self)
         self._gate.bound(self)
 
 

@@ -30,7 +30,7 @@ _BINDS = {
 }
 
 
-class Lost(Exception):
+class LostError(Exception):
     """The connection ended before the answer came."""
 
 
@@ -57,13 +57,13 @@ class Esme(Peer):
     # Asking.
 
     def request(self, pdu: Pdu) -> "Deferred[Pdu]":
-        """Send a request with the next sequence number; fires with its response, or ``Lost``."""
+        """Send a request with the next sequence number; fires with the response, or LostError."""
         return self.requests([pdu])[0]
 
     def requests(self, pdus: Sequence[Pdu]) -> "list[Deferred[Pdu]]":
         """Send requests in one write; a Deferred of its response for each."""
         if not self.open:
-            return [fail(Lost("the connection is closed")) for _ in pdus]
+            return [fail(LostError("the connection is closed")) for _ in pdus]
         waiting = []
         for pdu in pdus:
             pdu.sequence = self.next_sequence()
@@ -77,7 +77,7 @@ class Esme(Peer):
         self,
         kind: str = "transceiver",
         system_id: str = "test",
-        password: str = "secret",
+        password: str = "secret",  # noqa: S107 - what test accounts have
         version: int = 0x34,
         **fields: Any,
     ) -> "Deferred[Pdu]":
@@ -179,7 +179,7 @@ class Esme(Peer):
         self.ended_why = why
         asked, self._asked = self._asked, {}
         for waiting in asked.values():
-            waiting.errback(Lost(why))
+            waiting.errback(LostError(why))
         self._watch.check()
 
 
@@ -207,5 +207,5 @@ async def connect(reactor: Any, port: int, host: str = "127.0.0.1") -> Esme:
     """An ``Esme`` connected to an SMPP server; not yet bound."""
     esme = Esme()
     endpoint = HostnameEndpoint(reactor, host, port)
-    await connectProtocol(endpoint, esme)  # type: ignore[no-untyped-call]
+    await connectProtocol(endpoint, esme)
     return esme

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from attrs import Factory, define, field, frozen
+from attrs import define, field, frozen
 
 from smsgw.message import STATE_BY_STAT, MessageState
 from smsgw.smpp.constants import Status
@@ -95,8 +95,12 @@ class SmscScript:
 
     # Answers.
     answer_delay_s: float = _setting(0.0, number(0, 3600), "from submit_sm to its response")
-    refusals: dict[int, float] = _setting(
-        Factory(dict), custom(_refusals), "statuses that refuse, and how often: 0x14=0.1,0x45=0.02"
+    refusals: dict[int, float] = field(
+        factory=dict,
+        metadata={
+            **custom(_refusals),
+            "help": "statuses that refuse, and how often: 0x14=0.1,0x45=0.02",
+        },
     )
     throttle: float = _setting(
         0.0, number(0, 1_000_000), "submit_sm/s, beyond them ESME_RTHROTTLED; 0 = off"
@@ -108,8 +112,9 @@ class SmscScript:
     # Receipts.
     receipts: str = _setting("asked", choice("asked", "all", "none"), "which messages get one")
     delay_s: float = _setting(0.0, number(0, 86_400), "from the response to the receipt")
-    states: dict[str, float] = _setting(
-        Factory(lambda: {"DELIVRD": 1}), custom(_weights), "weights: DELIVRD=95,UNDELIV=5"
+    states: dict[str, float] = field(
+        factory=lambda: {"DELIVRD": 1},
+        metadata={**custom(_weights), "help": "weights: DELIVRD=95,UNDELIV=5"},
     )
     receipt_rate: float = _setting(0.0, number(0, 1_000_000), "receipts/s at most; 0 = any")
     receipt_window: int = _setting(100, integer(1, 10_000), "unanswered deliver_sm of a session")

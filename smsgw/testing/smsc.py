@@ -78,7 +78,7 @@ def run(
     async def serve(reactor: Any) -> None:
         smsc = Smsc(script, reactor, keep=0)
         try:
-            server = serverFromString(reactor, endpoint)  # type: ignore[no-untyped-call]
+            server = serverFromString(reactor, endpoint)
             port = await server.listen(smsc)
         except (CannotListenError, ValueError) as error:
             sys.exit(

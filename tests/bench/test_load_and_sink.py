@@ -18,7 +18,8 @@ def exchange(*options: str, receipts: str = "none") -> tuple[dict[str, Any], dic
         stdout=subprocess.PIPE,
         text=True,
     ) as sink:
-        assert sink.stdin and sink.stdout
+        assert sink.stdin
+        assert sink.stdout
         port = json.loads(sink.stdout.readline())["port"]
         load = subprocess.run(
             [sys.executable, "-m", "bench.load", str(port), *options],

@@ -162,7 +162,7 @@ class KillTest(TestCase):
             for _ in range(self.random.randint(1, 3)):
                 self.smsc.deliver(self.books.next_mo())
 
-    async def bind(self) -> None:
+    async def bind(self, loading: bool = True) -> None:
         """Binds the sessions of the client, and lets them load the gateway."""
         self.esmes = [BookedEsme(self.books, WINDOW) for _ in range(SESSIONS)]
         endpoint = HostnameEndpoint(reactor, "127.0.0.1", self.gateway.smpp_port)
@@ -170,8 +170,9 @@ class KillTest(TestCase):
             await connectProtocol(endpoint, esme)
             answer = await esme.bind(system_id="acme", password="secret12")
             assert answer.status == 0, answer
-            esme.loading = True
-            esme.fill()
+            esme.loading = loading
+            if loading:
+                esme.fill()
 
     async def load(self) -> None:
         """Loads until a random number of messages more are acknowledged, and a moment longer."""
@@ -212,7 +213,8 @@ class KillTest(TestCase):
     async def settle(self) -> None:
         """No more load: all that waits goes out, and everything that was said must hold."""
         books = self.books
-        self.mo.stop()
+        if self.mo.running:
+            self.mo.stop()
         self.smsc.script.answer_delay_s = 0.0
         for esme in self.esmes:
             esme.loading = False
@@ -320,4 +322,26 @@ class KillTest(TestCase):
         await self.start_again()
         await self.load()
         assert not self.books.refused, self.told([f"refused: {self.books.refused}"])
+        await self.settle()
+
+    async def test_killed_while_it_hands_over(self) -> None:
+        """Six runs end by kill -9 while MO that waited for the client go out, and nothing else happens."""
+        await self.begin()
+        self.mo.stop()
+        books = self.books
+        for _ in range(6):
+            self.gateway.kill()
+            await self.dead()
+            await deferToThread(self.gateway.start)
+            await self.smsc.bound(LINKS)
+            self.smsc.deliver([pdu for _ in range(400) for pdu in books.next_mo()])
+            await until(reactor, lambda: len(books.mo_taken) == books.mo_sent, "answers to MO")
+            goal = len(books.mo_received) + self.random.randint(1, 400)
+            await self.bind(loading=False)
+            await until(reactor, lambda n=goal: len(books.mo_received) >= n, "MO")
+            await deferLater(reactor, self.random.uniform(0, 0.005))
+        self.gateway.kill()
+        await self.dead()
+        await self.start_again()
+        await self.load()
         await self.settle()

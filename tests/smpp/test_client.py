@@ -1,8 +1,9 @@
-"""A link to a carrier: binding, reconnecting, batches both ways, stopping; and over real TCP and TLS."""
+"""A link to a carrier: binding, reconnecting, batches both ways, stopping; over TCP and TLS too."""
 
 import datetime
 from typing import Any
 
+import pytest
 from attrs import evolve
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -356,7 +357,7 @@ class TestCarrierLink(TestCase):
         assert self.journey.answers == [(0, None), (1, None), (2, None)]
         assert rooms == [0]
         assert self.journey.events == ["up", "down: closed by the peer"]
-        with self.assertRaises(MisuseError):
+        with pytest.raises(MisuseError):
             link.submit([(SubmitSm(), "b")])
 
     def test_the_next_submits_can_be_sent_while_answers_are_told(self) -> None:
@@ -378,7 +379,7 @@ class TestCarrierLink(TestCase):
         assert [pdu.sequence for pdu in peer.said()] == [9, 8]
 
     def test_an_answer_never_reaches_another_connections_message(self) -> None:
-        """After a reconnect the same number means another message, which is not acknowledged (I1)."""
+        """After a reconnect its number means another message, not to be acknowledged (I1)."""
         link, peer = self.up()
         peer.say(DeliverSm(sequence=1, short_message=b"old"))
         (old,) = self.journey.batches.pop()
@@ -474,7 +475,7 @@ class TestCarrierLink(TestCase):
         link.start()
         assert self.carrier.attempts == []
         link.stop()
-        with self.assertRaises(MisuseError):
+        with pytest.raises(MisuseError):
             link.start()
         peer.say(UnbindResp(sequence=peer.said()[0].sequence))
         peer.close()
@@ -570,6 +571,8 @@ def certificate() -> tuple[ssl.PrivateCertificate, ssl.Certificate]:
     return ssl.PrivateCertificate.loadPEM(pem + secret), ssl.Certificate.loadPEM(pem)
 
 
+# Twisted hands pyOpenSSL its own old classes of keys and certificates.
+@pytest.mark.filterwarnings("ignore:Passing pyOpenSSL:DeprecationWarning")
 class TestOverSockets(TestCase):
     """Both ends of the gateway joined by the loopback interface."""
 

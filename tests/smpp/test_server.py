@@ -3,8 +3,11 @@
 from typing import Any
 
 from attrs import evolve
+from twisted.internet import protocol
+from twisted.internet import reactor as real_reactor
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -486,3 +489,65 @@ class TestServer(TestCase):
         self.gate.answer.callback(Login(account="acme", credential="acme"))
         client.close()
         assert self.gate.events == []
+
+
+class Flooder(protocol.Protocol):
+    """Binds, then asks without end and reads nothing."""
+
+    def __init__(self) -> None:
+        self.lost: Deferred[None] = Deferred()
+
+    def connectionMade(self) -> None:
+        self.stream: Any = self.transport
+        self.stream.pauseProducing()
+        self.stream.write(encode_all([bind()]))
+        self.stream.registerProducer(self, False)
+
+    def resumeProducing(self) -> None:
+        """Called whenever there is room for more."""
+        self.stream.write(encode_all([EnquireLink(sequence=n) for n in range(2, 2002)]))
+
+    def stopProducing(self) -> None:
+        pass
+
+    def connectionLost(self, reason: Failure = protocol.connectionDone) -> None:
+        self.lost.callback(None)
+
+
+class TestPeerThatDoesNotRead(TestCase):
+    async def test_it_is_read_no_more_and_then_cut_off(self) -> None:
+        """What it costs is bounded by the sockets' buffers, and it harms no other session."""
+        reactor: Any = real_reactor
+        clock = Clock()
+        gate = Doorkeeper()
+        listener = SmppServerFactory(gate, STANDARD, clock)
+        full: Deferred[None] = Deferred()
+        build = listener.buildProtocol
+
+        def watched(addr: Any) -> Any:
+            connection: Any = build(addr)
+            pause = connection.pauseProducing
+
+            def paused() -> None:
+                pause()
+                if not full.called:
+                    full.callback(None)
+
+            connection.pauseProducing = paused
+            return connection
+
+        listener.buildProtocol = watched  # type: ignore[method-assign]
+        port = reactor.listenTCP(0, listener, interface="127.0.0.1")
+        flooder = Flooder()
+        endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port)
+        await connectProtocol(endpoint, flooder)
+        await full
+        (session,) = listener.sessions
+        other = Client(listener)
+        other.say(bind())
+        assert other.say(EnquireLink(sequence=2)) == [EnquireLinkResp(sequence=2)]
+        clock.advance(30)
+        await flooder.lost
+        await port.stopListening()
+        assert session.close_reason == "the peer has not read for 30 s"
+        assert other.say(EnquireLink(sequence=3)) == [EnquireLinkResp(sequence=3)]

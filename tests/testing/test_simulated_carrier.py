@@ -6,7 +6,7 @@ from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from smsgw.testing import smsc as simulate
-from smsgw.testing.esme import Esme, Lost, connect
+from smsgw.testing.esme import Esme, LostError, connect
 from smsgw.testing.script import SmscScript
 from smsgw.testing.smsc import SimulatedCarrier
 
@@ -36,7 +36,7 @@ class SimulatedCarrierTest(TestCase):
     async def test_a_reset_is_one(self) -> None:
         """reset_after ends the connection with RST: the ESME is told that it was not clean."""
         _carrier, esme = await self.bound(SmscScript(reset_after=1))
-        with self.assertRaises(Lost):
+        with pytest.raises(LostError):
             await esme.submit()
         assert "non-clean" in (esme.ended_why or "")
 

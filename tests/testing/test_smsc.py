@@ -13,7 +13,7 @@ from smsgw.message import MessageState
 from smsgw.smpp.constants import Status, Tag
 from smsgw.smpp.pdu import DeliverSm, Pdu, QuerySm, SubmitSm, SubmitSmResp
 from smsgw.smpp.tlv import get
-from smsgw.testing.esme import Esme, Lost, submit_sm
+from smsgw.testing.esme import Esme, LostError, submit_sm
 from smsgw.testing.script import Plan, SmscScript, read
 from smsgw.testing.smsc_server import Smsc
 from smsgw.testing.smsc_session import SmscSession
@@ -51,7 +51,7 @@ class Joined:
         """Move octets until there are no more."""
         moved = True
         while moved:
-            moved = any([pump.flush() for pump in self.pumps])
+            moved = sum(pump.flush() for pump in self.pumps) > 0
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass, octets first and afterwards."""
@@ -303,7 +303,7 @@ def test_reset_after_its_number_of_submits() -> None:
     joined = Joined(reset_after=3)
     esme = joined.esme()
     assert [joined.submit(esme).status for _ in range(2)] == [0, 0]
-    assert isinstance(joined.submit(esme).value, Lost)
+    assert isinstance(joined.submit(esme).value, LostError)
     assert (esme.open, joined.smsc.counts.resets) == (False, 1)
 
 
@@ -475,7 +475,7 @@ def test_a_script_is_read_from_toml() -> None:
 
 def test_a_bad_script_says_what_would_be_right() -> None:
     """Every fault is one line with file, line and key."""
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match="unknown key") as caught:
         read("delay = 2\nstates = { DELIVERED = 1 }\nsilence = 3\n", "f.toml")
     lines = str(caught.value).splitlines()
     assert [line.split(": ")[:2] for line in lines] == [

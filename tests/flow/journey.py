@@ -1,0 +1,381 @@
+"""All parts of the journey on one store and one clock, with doubles of links and sessions at its ends."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import define, evolve, field
+from sqlalchemy import select
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
+from twisted.trial.unittest import TestCase
+
+from smsgw.config import Config
+from smsgw.esmes import Wordings
+from smsgw.flow.accept import Acceptance, Outcome
+from smsgw.flow.handover import Handover
+from smsgw.flow.inbound import Inbound
+from smsgw.flow.receipts import Awaited, Receipts
+from smsgw.flow.send import CarrierSide
+from smsgw.flow.settle import Settlement
+from smsgw.identities import Identities
+from smsgw.login import Login
+from smsgw.message import Direction, Message, MessageState, Receipt
+from smsgw.provisioning import Account, Carrier, Number, Provisioning, Route
+from smsgw.queues import Entry, Kind
+from smsgw.queues.embedded import EmbeddedQueues
+from smsgw.rules.tables import Tables
+from smsgw.smpp.constants import Status
+from smsgw.smpp.pdu import DeliverSm, DeliverSmResp, Pdu, SubmitSm, SubmitSmResp
+from smsgw.smpp.profile import PROFILES, STANDARD, Profile
+from smsgw.store import records, schema
+from smsgw.store.records import Records
+from tests.journals import a_journal
+
+NOW = 1_800_000_000  # seconds since 1970
+NOW_MS = NOW * 1000
+HOUR_MS = 3600_000
+SOURCE = "447700900000"  # acme's number
+DESTINATION = "447700900123"
+NORTH = "carrier:north"
+SOUTH = "carrier:south"
+ACME = "account:acme"
+
+
+def provisioned() -> Provisioning:
+    """An account with a number; two carriers, the second for failover; a route for 44 only."""
+    return Provisioning(
+        accounts={"acme": Account(name="acme", number=[Number(SOURCE)])},
+        carriers={"north": Carrier("north", window=10), "south": Carrier("south", window=10)},
+        routes={"uk": Route("uk", ["44"], ["north", "south"], price="0.0100")},
+    )
+
+
+def a_message(**fields: Any) -> Message:
+    """A short message as an SMPP edge hands it in."""
+    given: dict[str, Any] = {
+        "source": SOURCE,
+        "destination": DESTINATION,
+        "parts": [b"Hello"],
+        "interface": "smpp",
+    }
+    return Message(**{**given, **fields})
+
+
+@define(eq=False)
+class Taker:
+    """A consumer with a window, which keeps what it takes until it is told what became of it."""
+
+    window: int = 100
+    taken: list[Entry] = field(factory=list)
+
+    @property
+    def room(self) -> int:
+        return self.window - len(self.taken)
+
+    def take(self, entries: list[Entry]) -> None:
+        assert len(entries) <= self.room
+        self.taken += entries
+
+
+@define(eq=False)
+class FakeLink:
+    """A link to a carrier of which the test is the other end."""
+
+    side: Any = None
+    name: str = "1"
+    up: bool = False
+    room: int = 1000
+    started: int = 0
+    stopped: int = 0
+    submitted: list[tuple[SubmitSm, Entry]] = field(factory=list)
+    writes: int = 0
+    responses: list[DeliverSmResp] = field(factory=list)
+
+    def start(self) -> None:
+        self.started += 1
+
+    def stop(self) -> Deferred[None]:
+        self.stopped += 1
+        self.up = False
+        return succeed(None)
+
+    def submit(self, items: Sequence[tuple[SubmitSm, Entry]]) -> None:
+        assert self.up and items
+        self.writes += 1
+        self.submitted += items
+
+    def respond(self, pdus: Sequence[DeliverSmResp]) -> None:
+        self.responses += pdus
+
+    def come_up(self) -> None:
+        """The link is bound."""
+        self.up = True
+        self.side.link_up(self)
+
+    def lose(self) -> None:
+        """The link is lost: what was outstanding has no answer."""
+        self.up = False
+        lost, self.submitted = self.submitted, []
+        if lost:
+            self.side.answered(self, [(entry, None) for _, entry in lost])
+        self.side.link_down(self, "lost")
+
+    def answer(
+        self, status: int = 0, count: int | None = None, names: Sequence[str] = ()
+    ) -> list[Entry]:
+        """Answers what was submitted first, ``count`` or all; with ids a0, a1 ... if ``names`` gives none."""
+        answered, self.submitted = self.submitted[:count], self.submitted[count or 1 << 30 :]
+        ids = [*names, *(f"a{n}" for n in range(len(names), len(answered)))]
+        answers: list[tuple[Entry, Pdu]] = [
+            (entry, SubmitSmResp(status=status, message_id=b"" if status else id.encode()))
+            for (_, entry), id in zip(answered, ids, strict=False)
+        ]
+        self.side.answered(self, answers)
+        return [entry for entry, _ in answers]
+
+
+@define(eq=False)
+class FakeSession:
+    """A bound ESME of which the test is the client."""
+
+    login: Login
+    receives: bool = True
+    version: int = 0x34
+    peer: str = "192.0.2.7"
+    bind_type: str = "transceiver"
+    profile: Profile = STANDARD
+    room: int = 100
+    close_reason: str = ""
+    delivered: list[tuple[DeliverSm, Entry]] = field(factory=list)
+    answers: list[Pdu] = field(factory=list)
+
+    def deliver(self, items: Sequence[tuple[DeliverSm, Entry]]) -> None:
+        assert len(items) <= self.room
+        self.delivered += items
+
+    def answer(self, pdus: Sequence[Pdu]) -> None:
+        self.answers += pdus
+
+    def texts(self) -> list[str]:
+        """The texts of what was delivered and not yet answered."""
+        return [pdu.short_message.decode() for pdu, _ in self.delivered]
+
+
+class Journey:
+    """The gateway without its edges."""
+
+    def __init__(self, test: TestCase, provisioning: Provisioning | None = None) -> None:
+        self.test = test
+        self.journal = a_journal(test)
+        self.clock = Clock()
+        self.clock.rightNow = float(NOW)
+        self.config = Config()
+        self.provision(provisioning or provisioned())
+        self.begin()
+
+    def provision(self, provisioning: Provisioning) -> None:
+        """Puts other tables in force."""
+        self.provisioning = provisioning
+        version = self.tables.version + 1 if hasattr(self, "tables") else 1
+        self.tables = Tables(provisioning, version)
+
+    def begin(self) -> None:
+        """Makes all parts: at first, and after ``restart``."""
+        now = self.clock.seconds
+        self.known = Records()
+        self.identities = Identities(0, now)
+        self.queues = EmbeddedQueues(self.journal, self.known, self.clock, now)
+        self.awaited = Awaited()
+        self.settlement = Settlement(
+            self.current,
+            self.queues,
+            self.journal,
+            self.known,
+            self.awaited,
+            self.identities,
+            self.clock,
+            now,
+        )
+        self.receipts = Receipts(
+            self.queues, self.journal, self.known, self.awaited, self.settlement, now
+        )
+        self.inbound = Inbound(self.current, self.queues, self.known, self.identities, now)
+        self.acceptance = Acceptance(self.current, self.queues, self.known, self.identities, now)
+        self.wordings = Wordings(self.config, self.current)
+        self.handover = Handover(
+            self.queues, self.settlement, self.wordings, self.clock, now
+        )
+
+    def restart(self) -> None:
+        """A new process on the same store: nothing is left of what was in memory only."""
+        self.queues.stop()
+        self.settlement.stop()
+        self.begin()
+        self.result(self.journal.run(records.highest_id), self.identities.allotted_at_least)
+        self.result(Deferred.fromCoroutine(self.awaited.load(self.journal)))
+        self.result(Deferred.fromCoroutine(self.queues.load()))
+
+    def current(self) -> Tables:
+        """The tables in force."""
+        return self.tables
+
+    def result(self, done: Deferred[Any], then: Any = lambda result: result) -> Any:
+        """What a Deferred that has fired holds."""
+        return then(self.test.successResultOf(done))
+
+    @property
+    def now_ms(self) -> int:
+        """Milliseconds since 1970."""
+        return int(self.clock.seconds() * 1000)
+
+    # What goes in
+
+    def login(self, account: str = "acme", **fields: Any) -> Login:
+        """A login of the account."""
+        return Login(account, account, **{"window": 10, **fields})
+
+    def accept(self, *messages: Message, account: str = "acme") -> list[Outcome]:
+        """The outcomes of one batch."""
+        outcomes: list[Outcome] = self.result(
+            self.acceptance.accept(self.login(account), list(messages))
+        )
+        return outcomes
+
+    def accepted(self, **fields: Any) -> Message:
+        """One message that has been accepted."""
+        [outcome] = self.accept(a_message(**fields))
+        assert isinstance(outcome, Message), outcome
+        return outcome
+
+    def taker(self, queue: str = NORTH, window: int = 100) -> Taker:
+        """A consumer of the queue."""
+        taker = Taker(window)
+        self.queues.subscribe(queue, taker)
+        return taker
+
+    def side(self, name: str = "north", links: int = 1, **fields: Any) -> CarrierSide:
+        """A carrier with links that are not up yet; ``fields`` are of its form."""
+        form = evolve(self.tables.carriers[name], **fields)
+        side = CarrierSide(
+            form,
+            self.queues,
+            self.settlement,
+            self.receipts,
+            self.inbound,
+            self.clock,
+            self.clock.seconds,
+        )
+        side.links = [FakeLink(side, str(n + 1)) for n in range(links)]  # type: ignore[misc]
+        return side
+
+    def link(self, name: str = "north", **fields: Any) -> FakeLink:
+        """The one link of a carrier, up."""
+        link: Any = self.side(name, **fields).links[0]
+        link.come_up()
+        return link  # type: ignore[no-any-return]
+
+    def session(self, profile: str = "standard", **fields: Any) -> FakeSession:
+        """A bound session of acme."""
+        login = self.login(profile=profile, window=fields.pop("window", 10))
+        session = FakeSession(login, profile=PROFILES[profile], **fields)
+        self.handover.bound(session)  # type: ignore[arg-type]
+        return session
+
+    def respond(self, session: FakeSession, status: int | None = 0) -> list[Entry]:
+        """The session's client answers all that it was given."""
+        answered, session.delivered = session.delivered, []
+        answers: list[tuple[object, int | None]] = [(entry, status) for _, entry in answered]
+        self.handover.delivered_to(session, answers)  # type: ignore[arg-type]
+        return [entry for _, entry in answered]
+
+    def sent(self, name: str = "a0", carrier: str = "north", **fields: Any) -> Message:
+        """A message whose parts the carrier has acknowledged, as ``name`` or ``name``.0, ``name``.1 ..."""
+        message = self.accepted(**fields)
+        taker = self.taker(f"carrier:{carrier}")
+        answers: list[tuple[Entry, Pdu | None]] = []
+        for entry in taker.taken:
+            id = name if len(message.parts) == 1 else f"{name}.{entry.part}"
+            answers.append((entry, SubmitSmResp(message_id=id.encode())))
+        self.result(self.settlement.settle(carrier, answers))
+        self.queues.unsubscribe(f"carrier:{carrier}", taker)
+        return message
+
+    def receive(
+        self, id: str, state: int = MessageState.DELIVERED, carrier: str = "north", **fields: Any
+    ) -> bool:
+        """A receipt arrives; True if it may be answered with ESME_ROK."""
+        stored: bool = self.result(
+            self.receipts.receive(carrier, [Receipt(id=id, state=int(state), **fields)])
+        )
+        return stored
+
+    def mo(self, **fields: Any) -> Status:
+        """An MO arrives; what it is answered with."""
+        given: dict[str, Any] = {
+            "source_addr": DESTINATION.encode(),
+            "destination_addr": SOURCE.encode(),
+            "short_message": b"Hi",
+            "sequence": 7,
+        }
+        pdu = DeliverSm(**{**given, **fields})
+        [answer] = self.result(self.inbound.receive("north", [pdu]))
+        assert answer.sequence == 7
+        return Status(answer.status)
+
+    # What is in the store
+
+    def rows(self, table: Any) -> list[Any]:
+        """All rows of a table."""
+        rows: list[Any] = self.result(self.journal.run(lambda c: list(c.execute(select(table)))))
+        return rows
+
+    def entries(self, queue: str | None = None) -> list[schema.QueueRow]:
+        """The entries in the store."""
+        rows = [schema.QueueRow(*row) for row in self.rows(schema.queue)]
+        return [row for row in rows if queue is None or row.queue == queue]
+
+    def kinds(self, queue: str = ACME) -> list[Kind]:
+        """What waits in a queue."""
+        return [Kind(row.kind) for row in sorted(self.entries(queue), key=lambda row: row.id)]
+
+    def stored(self, message: Message) -> Message:
+        """The message as the store has it."""
+        [read] = self.result(self.journal.run(lambda c: records.read(c, [message.id])))
+        return read  # type: ignore[no-any-return]
+
+    def check(self) -> None:
+        """I3: what is not at its end has something to bring it there, and nothing else has an entry.
+
+        A receipt or notification of a message that is at its end is such a something.
+        """
+        entries = self.entries()
+        ids = {row.id for row in self.rows(schema.message)}
+        messages = {
+            m.id: m for m in self.result(self.journal.run(lambda c: records.read(c, list(ids))))
+        }
+        waiting = {(row.message, row.part) for row in entries if row.kind == Kind.SEND}
+        handed = {row.message for row in entries if row.kind == Kind.MO}
+        for row in entries:
+            final = MessageState(messages[row.message].state).final
+            self.test.assertFalse(final and row.kind in (Kind.SEND, Kind.MO), row)
+        for message in messages.values():
+            if MessageState(message.state).final:
+                continue
+            if message.direction == Direction.MO:
+                self.test.assertIn(message.id, handed)
+                continue
+            for part in range(len(message.parts)):
+                known = part in message.acknowledged
+                self.test.assertNotEqual(known, (message.id, part) in waiting, message)
+
+
+class JourneyCase(TestCase):
+    """A test of the journey; at its end the store is in order (I3)."""
+
+    def setUp(self) -> None:
+        self.journey = Journey(self)
+
+    def tearDown(self) -> None:
+        self.journey.journal.broken = ""
+        self.journey.journal.release()
+        self.journey.check()
