@@ -257,7 +257,7 @@ class SmppConnection(protocol.Protocol):
         session = self.session
         if session.faults or session.strays or session.throttled:
             self.log.info(
-                "{peer}: {faults} faulty PDUs, {strays} responses to nothing, {throttled} throttled",
+                "{peer}: {faults} faulty PDUs, {strays} stray responses, {throttled} throttled",
                 peer=self.peer,
                 faults=session.faults,
                 strays=session.strays,

@@ -75,6 +75,8 @@ class Journal:
     def __init__(self, engine: Engine, reactor: IReactorFromThreads) -> None:
         self._engine = engine
         self._reactor = reactor
+        self._gathered: list[tuple[Changes, Deferred[None]]] = []
+        # Lists of changes, reads as (function, Deferred), and None at the end.
         self._work: SimpleQueue[Any] = SimpleQueue()
         self._thread: Thread | None = None
         self._stopped: Deferred[None] = Deferred()
@@ -92,18 +94,28 @@ class Journal:
 
     def stop(self) -> Deferred[None]:
         """Commits what waits and ends the thread; nothing may be handed in afterwards."""
+        self._hand_in()
         self._work.put(None)
         return self._stopped
 
     def commit(self, changes: Changes) -> Deferred[None]:
         """Makes changes durable. Fires on the reactor's thread; fails with ``StoreFailed``."""
         done: Deferred[None] = Deferred()
-        self._work.put((changes, done))
+        self._gathered.append((changes, done))
+        if len(self._gathered) == 1:
+            # All that one turn of the reactor brings goes together, or the first would be committed alone.
+            self._reactor.callLater(0, self._hand_in)
         return done
+
+    def _hand_in(self) -> None:
+        if self._gathered:
+            self._work.put(self._gathered)
+            self._gathered = []
 
     def run(self, function: Callable[[Connection], T]) -> Deferred[T]:
         """Calls ``function(connection)`` on the journal's thread in a transaction of its own, after all that waits."""
         done: Deferred[T] = Deferred()
+        self._hand_in()
         self._work.put((function, done))
         return done
 
@@ -116,9 +128,9 @@ class Journal:
             until = 0.0  # when the batch starts at the latest, if it holds nothing that is urgent
             item = get()
             # Takes all that waits, up to the first read, which keeps its place in the order.
-            while item is not None and isinstance(item[0], Changes):
-                batch.append(item)
-                if not item[0].soon:
+            while isinstance(item, list):
+                batch += item
+                if not all(changes.soon for changes, _ in item):
                     until = -1.0
                 elif not until:
                     until = time.monotonic() + _SOON_S
