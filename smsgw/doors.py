@@ -1,4 +1,5 @@
-"""Logins at every edge: allow-list before password, failures limited by address, good passwords remembered (design 10)."""
+"""Logins at every edge: allow-list before password, failures limited by address, good passwords
+remembered (design 10)."""
 
 import time
 from collections.abc import Callable
@@ -73,11 +74,14 @@ class Doors:
         account, credential, _ = self._tables().credentials[kind, username]
         expected = credential.password_hash
 
+        wrong = Refusal(Reason.WRONG_PASSWORD)
+        # Counted before it is known: or many guesses at once would all be tried.
+        self._count(wrong, peer)
+
         def checked(good: bool) -> Login | Refusal:
             if not good:
-                refusal = Refusal(Reason.WRONG_PASSWORD)
-                self._count(refusal, peer)
-                return refusal
+                return wrong
+            self._uncount(peer)
             while len(self._good) >= _REMEMBERED:
                 del self._good[next(iter(self._good))]
             self._good[self._entry(kind, username, password)] = expected
@@ -112,6 +116,12 @@ class Doors:
         self._failures[peer] = (since, count + 1)
         while len(self._failures) > _ADDRESSES:
             del self._failures[next(iter(self._failures))]
+
+    def _uncount(self, peer: str) -> None:
+        self.failed -= 1
+        since, count = self._failures.get(peer, (0.0, 0))
+        if count:
+            self._failures[peer] = (since, count - 1)
 
     def _entry(self, kind: str, username: str, password: str) -> tuple[str, str, bytes]:
         # Memory holds no password; with a key of this process nobody can prepare guesses.

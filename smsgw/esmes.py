@@ -24,7 +24,8 @@ _V34 = 0x34
 
 
 class Wordings:
-    """How ids and receipts are written for an account: its dialect's settings with its own over them."""
+    """How ids and receipts are written for an account: its dialect's settings with its own over
+    them."""
 
     def __init__(self, config: Config, tables: Callable[[], Tables]) -> None:
         self._config = config
@@ -118,7 +119,8 @@ class Esmes:
         self._handover.unbound(session)
 
     def submit(self, session: EsmeSession, pdus: list[SubmitSm]) -> None:
-        """See ``Gate``: what the fields already rule out is refused here, the rest is for ``accept``."""
+        """See ``Gate``: what the fields already rule out is refused here, the rest is for
+        ``accept``."""
         now_ms = int(self._now() * 1000)
         refused: list[SubmitSmResp] = []
         messages: list[Message] = []
@@ -158,9 +160,7 @@ class Esmes:
                 answers.append(SubmitSmResp(sequence=sequence, message_id=name))
         session.answer(answers)
 
-    def delivered(
-        self, session: EsmeSession, answers: list[tuple[object, int | None]]
-    ) -> None:
+    def delivered(self, session: EsmeSession, answers: list[tuple[object, int | None]]) -> None:
         """See ``Gate``."""
         self._handover.delivered_to(session, answers)
 

@@ -1,4 +1,5 @@
-"""Message ids: 63-bit, time-ordered, unique over nodes, and the forms in which dialects print them (design section 9)."""
+"""Message ids: 63-bit, time-ordered, unique over nodes, and the forms in which dialects print them
+(design section 9)."""
 
 import time
 from collections.abc import Callable
@@ -16,8 +17,8 @@ RECEIPT = 1  # the same message's receipt, which REST shows as a transaction of 
 class Identities:
     """Allots message ids: 42 bits of milliseconds since 2020, 6 of node, 15 of counter.
 
-    Ids rise strictly for one node, also when the clock goes back or a millisecond's 32,768 are used up:
-    then the time part runs ahead of the clock until that has caught up.
+    Ids rise strictly for one node, also when the clock goes back or a millisecond's 32,768 are used
+    up: then the time part runs ahead of the clock until that has caught up.
     """
 
     def __init__(self, node: int = 0, now: Callable[[], float] = time.time) -> None:
@@ -43,7 +44,8 @@ class Identities:
         return self._ms << (_NODE_BITS + _COUNTER_BITS) | self._node | self._counter
 
     def allotted_at_least(self, id: int) -> None:
-        """Go on after ``id``: the highest one in the store, so that a clock set back at a restart harms nothing."""
+        """Go on after ``id``: the highest one in the store, so that a clock set back at a restart
+        harms nothing."""
         ms = id >> (_NODE_BITS + _COUNTER_BITS)
         if ms >= self._ms:
             self._ms = ms
@@ -53,8 +55,8 @@ class Identities:
 def to_hex(id: int, kind: int = MESSAGE) -> str:
     """32 hex digits: the id in the form of an RFC 9562 version 8 UUID without hyphens.
 
-    48 + 12 bits hold the upper 60 bits of the id, the tail its other three, the kind, and a mix of both
-    that makes a mistyped GUID be noticed.
+    48 + 12 bits hold the upper 60 bits of the id, the tail its other three, the kind, and a mix of
+    both that makes a mistyped GUID be noticed.
     """
     high = id >> 3
     tail = (id & 7) << 1 | kind

@@ -7,7 +7,8 @@ from attrs import frozen
 class Login:
     """One credential of one account that has proved itself.
 
-    ``binds`` and ``window`` bound SMPP sessions, ``rate`` is the account's message parts a second (0 = unlimited).
+    ``binds`` and ``window`` bound SMPP sessions, ``rate`` is the account's message parts a second
+    (0 = unlimited).
     """
 
     account: str

@@ -67,7 +67,8 @@ REPLY_PATH = 0x80
 
 @define
 class Address:
-    """A source or destination as it stands on the wire: text, TON and NPI (SMPP 3.4 §5.2.5, 5.2.6)."""
+    """A source or destination as it stands on the wire: text, TON and NPI (SMPP 3.4 §5.2.5,
+    5.2.6)."""
 
     text: str = ""
     ton: int = 0
@@ -78,9 +79,10 @@ class Address:
 class Message:
     """A short message on its journey.
 
-    An edge fills the first group; ``flow.accept`` the second; the journey the third. Either ``text`` is given
-    (accept codes and splits it) or ``parts`` (an edge that speaks octets gives them with ``data_coding`` and ``esm_class``).
-    Times are milliseconds since 1970 UTC, 0 where not set.
+    An edge fills the first group; ``flow.accept`` the second; the journey the third. Either
+    ``text`` is given (accept codes and splits it) or ``parts`` (an edge that speaks octets gives
+    them with ``data_coding`` and ``esm_class``). Times are milliseconds since 1970 UTC, 0 where not
+    set.
     """
 
     # What the submitter said.
@@ -102,6 +104,7 @@ class Message:
     validity_ms: int = 0  # how long it may take, from acceptance; 0 = default
     schedule_at: int = 0
     flash: bool = False
+    max_parts: int = 0  # more are refused, beside the account's own limit; 0 = no other
     client_reference: str | None = None
     # TLVs that travel with the message: (tag, value octets).
     tlvs: list[tuple[int, bytes]] = field(factory=list)
@@ -152,9 +155,11 @@ class Acknowledgement:
 
 @define
 class Receipt:
-    """A delivery receipt: what a carrier says became of a part, or what the gateway says of a message.
+    """A delivery receipt: what a carrier says became of a part, or what the gateway says of a
+    message.
 
-    ``id`` is the text that the receipt carries; times are milliseconds since 1970 UTC, 0 where missing.
+    ``id`` is the text that the receipt carries; times are milliseconds since 1970 UTC, 0 where
+    missing.
     """
 
     id: str

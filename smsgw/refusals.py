@@ -9,10 +9,12 @@ from smsgw.message import Message
 
 @frozen
 class Answer:
-    """How one reason is said: SMPP statuses by profile, REST code and HTTP status, SMTP reply, LINK code.
+    """How one reason is said: SMPP statuses by profile, REST code and HTTP status, SMTP reply, LINK
+    code.
 
-    ``smpp`` is for the standard profile (``spec/aerialink.md`` E-D15, E-D16), ``smpp_link`` for link and websmpp
-    (``spec/link-smpp.md`` 4.4; ruling 4). ``rest`` and ``http`` are those of ``spec/aerialink.md`` 4.1.
+    ``smpp`` is for the standard profile (``spec/aerialink.md`` E-D15, E-D16), ``smpp_link`` for
+    link and websmpp (``spec/link-smpp.md`` 4.4; ruling 4). ``rest`` and ``http`` are those of
+    ``spec/aerialink.md`` 4.1.
     """
 
     smpp: int
@@ -42,8 +44,12 @@ class Reason(Enum):
     ACCOUNT_INACTIVE = Answer(0x0D, 0x0D, 1003, 403, "535 5.7.8", 904, "Account inactive")
     ADDRESS_NOT_ALLOWED = Answer(0x0D, 0x0D, 1004, 403, "554 5.7.1", 904, "Address not allowed")
     PERMISSION_DENIED = Answer(0x0D, 0x0D, 1005, 403, "550 5.7.1", 904, "Permission denied")
-    TOO_MANY_BINDS = Answer(0x05, 0x05, 1030, 403, "421 4.7.0", 949, "Account limit", temporary=True)
-    TOO_MANY_LOGINS = Answer(0x0D, 0x0D, 1032, 429, "421 4.7.0", 949, "Throughput exceeded", temporary=True)
+    TOO_MANY_BINDS = Answer(
+        0x05, 0x05, 1030, 403, "421 4.7.0", 949, "Account limit", temporary=True
+    )
+    TOO_MANY_LOGINS = Answer(
+        0x0D, 0x0D, 1032, 429, "421 4.7.0", 949, "Throughput exceeded", temporary=True
+    )
 
     # What is asked.
     BAD_REQUEST = Answer(0x08, 0x08, 1010, 400, "501 5.5.2", 902, "Bad request")
@@ -67,7 +73,9 @@ class Reason(Enum):
     BAD_VALIDITY = Answer(0x62, 0x62, 1012, 400, "501 5.5.4", 948, "Parameter invalid")
     BAD_SOURCE = Answer(0x0A, 0x0A, 1021, 400, "553 5.1.7", 939, "Invalid source")
     BAD_SOURCE_TON = Answer(0x48, 0x48, 1021, 400, "553 5.1.7", 943, "Invalid source")
-    SOURCE_NOT_PROVISIONED = Answer(0x0A, 0x0A, 1022, 400, "553 5.7.1", 939, "Source not provisioned")
+    SOURCE_NOT_PROVISIONED = Answer(
+        0x0A, 0x0A, 1022, 400, "553 5.7.1", 939, "Source not provisioned"
+    )
     BAD_DESTINATION = Answer(0x0B, 0x0B, 1023, 400, "553 5.1.3", 206, "Invalid destination")
     BAD_DESTINATION_TON = Answer(0x50, 0x50, 1023, 400, "553 5.1.3", 945, "Invalid destination")
     TOO_MANY_DESTINATIONS = Answer(0x33, 0x33, 1024, 400, "452 4.5.3", 949, "Too many destinations")
@@ -77,19 +85,29 @@ class Reason(Enum):
     # What the account may do.
     NO_CREDIT = Answer(0x45, 0x45, 1031, 402, "552 5.7.1", 128, "Insufficient credit")
     NOT_ENABLED = Answer(0x45, 0x45, 1033, 403, "550 5.7.1", 904, "Service not enabled")
-    THROTTLED = Answer(0x58, 0x58, 1032, 429, "452 4.3.2", 949, "Throughput exceeded", temporary=True)
-    QUEUE_FULL = Answer(0x14, 0x14, 1051, 503, "452 4.3.1", 949, "Temporarily unavailable", temporary=True)
+    THROTTLED = Answer(
+        0x58, 0x58, 1032, 429, "452 4.3.2", 949, "Throughput exceeded", temporary=True
+    )
+    QUEUE_FULL = Answer(
+        0x14, 0x14, 1051, 503, "452 4.3.1", 949, "Temporarily unavailable", temporary=True
+    )
 
     # What went wrong on our side.
-    STORE_FAILED = Answer(0x08, 0x08, 1051, 503, "451 4.3.0", 254, "Temporarily unavailable", temporary=True)
-    SHUTTING_DOWN = Answer(0x08, 0x08, 1051, 503, "421 4.3.2", 254, "Temporarily unavailable", temporary=True)
+    STORE_FAILED = Answer(
+        0x08, 0x08, 1051, 503, "451 4.3.0", 254, "Temporarily unavailable", temporary=True
+    )
+    SHUTTING_DOWN = Answer(
+        0x08, 0x08, 1051, 503, "421 4.3.2", 254, "Temporarily unavailable", temporary=True
+    )
     INTERNAL_ERROR = Answer(0x08, 0x08, 1050, 500, "451 4.3.0", 254, "System error", temporary=True)
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
 
-    # Several reasons share one answer; without this, Enum would make the second an alias of the first.
+    # Several reasons share one answer; without this, Enum would make the second an alias of the
+    # first.
     def __new__(cls, answer: Answer) -> "Reason":
+        """Numbers the members."""
         member = object.__new__(cls)
         member._value_ = len(cls.__members__)
         return member
@@ -97,7 +115,8 @@ class Reason(Enum):
 
 @define
 class Refusal:
-    """A message not accepted: the reason, and what a person needs to mend it (never secrets, never text)."""
+    """A message not accepted: the reason, and what a person needs to mend it (never secrets, never
+    text)."""
 
     reason: Reason
     detail: str = ""

@@ -1,10 +1,12 @@
-"""Makes the parts of the gateway, wires them together, and starts and stops them in the right order."""
+"""Makes the parts of the gateway, wires them together, and starts and stops them in the right
+order."""
 
 import time
+from functools import partial
 from typing import Any
 
 from attrs import evolve
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, gatherResults
 from twisted.internet.endpoints import serverFromString
@@ -37,8 +39,8 @@ from smsgw.store import provision, records
 from smsgw.store.database import close_store
 from smsgw.store.journal import Journal
 from smsgw.store.records import Records
-from smsgw.testing.smsc import SimulatedCarrier
 from smsgw.testing.script import SmscScript
+from smsgw.testing.smsc import SimulatedCarrier
 
 _log = Logger()
 
@@ -121,7 +123,8 @@ class Gateway(Service):
     async def apply(
         self, text: str, file: str, prune: bool, dry_run: bool, who: str
     ) -> tuple[list[str], int]:
-        """Provisions what the TOML ``text`` says; the lines that tell what changed, and the version now.
+        """Provisions what the TOML ``text`` says; the lines that tell what changed, and the version
+        now.
 
         Raises ``ProvisioningError``, ``SecretsUnusable``.
         """
@@ -133,10 +136,8 @@ class Gateway(Service):
             if dry_run or not changes:
                 return lines, old.version
 
-            def write(connection: Connection) -> int:
-                at = int(time.time() * 1000)
-                return provision.apply(connection, changes, who, at, old.version)
-
+            at = int(time.time() * 1000)
+            write = partial(provision.apply, changes=changes, who=who, at=at, expected=old.version)
             try:
                 version = await self.journal.run(write)
             except provision.VersionMoved:
@@ -183,7 +184,8 @@ class Gateway(Service):
         except Exception as error:
             why = getattr(error, "socketError", None) or error
             raise CannotStart(
-                f"{key}: cannot listen on {endpoint}: {why}; stop what uses it, or change the endpoint"
+                f"{key}: cannot listen on {endpoint}: {why}; "
+                "stop what uses it, or change the endpoint"
             ) from error
         self._ports.append(port)
         _log.info("{key}: listening on {endpoint}", key=key, endpoint=endpoint)
@@ -237,7 +239,7 @@ class Gateway(Service):
 
     def startService(self) -> None:
         """Twisted: starts; a fault is told in one line and ends the process."""
-        super().startService()
+        super().startService()  # type: ignore[no-untyped-call]
         Deferred.fromCoroutine(self.start()).chainDeferred(self.ready)
 
     async def _stop(self) -> None:
@@ -256,7 +258,7 @@ class Gateway(Service):
 
     def stopService(self) -> Deferred[None]:
         """Twisted: drains. No new submits, answers under way are awaited (bounded), all unbind."""
-        super().stopService()
+        super().stopService()  # type: ignore[no-untyped-call]
         return Deferred.fromCoroutine(self._stop())
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.application.service import IService
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python import usage
 from twisted.python.failure import Failure
@@ -64,7 +65,9 @@ def _fail(lines: list[str]) -> None:
 
 def makeService(options: Options) -> IService:
     """The gateway; the store is opened here, so that what is wrong with it is told at once."""
-    from twisted.internet import reactor
+    from twisted.internet import reactor as installed
+
+    reactor: Any = installed
 
     config = options["configuration"]
     try:
@@ -86,19 +89,14 @@ def makeService(options: Options) -> IService:
             _log.failure("smsgw: cannot start", failure)
         # The reactor knows no exit code; this is the last thing that the process does.
         atexit.register(os._exit, 1)
-        reactor.stop()  # type: ignore[attr-defined]
+        reactor.stop()
 
-    gateway.ready.addCallback(lambda _: started_deferred())
-    gateway.ready.addErrback(cannot)
-
-    def started_deferred() -> Any:
-        from twisted.internet.defer import ensureDeferred
-
-        return ensureDeferred(started())
+    gateway.ready.addCallback(lambda _: Deferred.fromCoroutine(started())).addErrback(cannot)
 
     def on_signal(*_: object) -> None:
-        reactor.callFromThread(reactor.stop)  # type: ignore[attr-defined]
+        reactor.callFromThread(reactor.stop)
 
-    # twistd's own reaction to SIGTERM would end a drained process with the signal rather than with 0.
-    reactor.callWhenRunning(signal.signal, signal.SIGTERM, on_signal)  # type: ignore[attr-defined]
+    # twistd's own reaction to SIGTERM would end a drained process with the signal rather than with
+    # 0.
+    reactor.callWhenRunning(signal.signal, signal.SIGTERM, on_signal)
     return gateway

@@ -87,7 +87,7 @@ class SynchronousJournal(Journal):
         if self.broken:
             self.failures += 1
             self.failing = self.broken
-            done.errback(Failure(StoreFailed(self.broken)))
+            self._tell([(changes, done)], Failure(StoreFailed(self.broken)))
         else:
             self._commit(self.connection, [(changes, done)])
 

@@ -1,6 +1,7 @@
 """Logins: allow-list before password, failures limited by address, good passwords remembered."""
 
 from collections.abc import Callable
+from typing import Any
 
 from argon2 import PasswordHasher
 from twisted.internet.defer import Deferred
@@ -67,82 +68,80 @@ class DoorsTests(TestCase):
     def test_a_good_login_says_what_the_credential_may(self) -> None:
         """Account, binds, window, rate and profile come from the provisioning."""
         expected = Login("acme", "acme", "smpp", binds=4, window=50, rate=50.0, profile="standard")
-        self.assertEqual(self.login(), expected)
+        assert self.login() == expected
 
     def test_a_wrong_password_and_an_unknown_name_are_told_apart(self) -> None:
         """SMPP has a status for each (L-D14)."""
-        self.assertIs(self.refused("wrong"), Reason.WRONG_PASSWORD)
-        self.assertIs(self.refused(username="nobody"), Reason.UNKNOWN_LOGIN)
+        assert self.refused("wrong") is Reason.WRONG_PASSWORD
+        assert self.refused(username="nobody") is Reason.UNKNOWN_LOGIN
 
     def test_a_name_of_another_kind_is_unknown(self) -> None:
         """A login of SMPP is none of HTTP."""
         outcome = self.successResultOf(self.doors.login("http", "acme", "secret12", PEER))
-        self.assertEqual(outcome, Refusal(Reason.UNKNOWN_LOGIN))
+        assert outcome == Refusal(Reason.UNKNOWN_LOGIN)
 
     def test_the_allow_list_comes_before_the_password(self) -> None:
         """From elsewhere not even a guess is checked."""
         done = self.doors.login("smpp", "acme", "secret12", "198.51.100.7")
-        self.assertEqual(self.successResultOf(done), Refusal(Reason.ADDRESS_NOT_ALLOWED))
-        self.assertEqual(self.checks, [])
+        assert self.successResultOf(done) == Refusal(Reason.ADDRESS_NOT_ALLOWED)
+        assert self.checks == []
 
     def test_an_empty_allow_list_is_nobody_unless_it_is_opened(self) -> None:
         """E-D6: empty means nowhere; ``open_if_empty`` means anywhere."""
         credential = Credential("smpp", "acme", password_hash=HASH)
         self.provision(an_account(credential=[credential]))
-        self.assertIs(self.refused(), Reason.ADDRESS_NOT_ALLOWED)
-        self.assertFalse(self.doors.allowed("smpp", PEER))
+        assert self.refused() is Reason.ADDRESS_NOT_ALLOWED
+        assert not self.doors.allowed("smpp", PEER)
         self.doors = self.a_house(open_if_empty=True)
-        self.assertIsInstance(self.login(), Login)
-        self.assertTrue(self.doors.allowed("smpp", PEER))
+        assert isinstance(self.login(), Login)
+        assert self.doors.allowed("smpp", PEER)
 
     def test_an_address_of_no_credential_of_the_kind_is_not_allowed(self) -> None:
         """Ruling 7: it is turned away before it says a word."""
-        self.assertTrue(self.doors.allowed("smpp", PEER))
-        self.assertFalse(self.doors.allowed("http", PEER))
-        self.assertFalse(self.doors.allowed("smpp", "198.51.100.7"))
+        assert self.doors.allowed("smpp", PEER)
+        assert not self.doors.allowed("http", PEER)
+        assert not self.doors.allowed("smpp", "198.51.100.7")
 
     def test_a_suspended_account_is_inactive(self) -> None:
         """Its logins are refused while it is suspended, and good again afterwards."""
-        self.assertIsInstance(self.login(), Login)
+        assert isinstance(self.login(), Login)
         self.provision(an_account(suspended=True))
-        self.assertIs(self.refused(), Reason.ACCOUNT_INACTIVE)
+        assert self.refused() is Reason.ACCOUNT_INACTIVE
         self.provision(an_account())
-        self.assertIsInstance(self.login(), Login)
+        assert isinstance(self.login(), Login)
 
     def test_a_good_password_is_remembered(self) -> None:
         """The slow check is done once, and what it found is known at once."""
-        self.assertIsNone(self.doors.remembered("smpp", "acme", "secret12", PEER))
+        assert self.doors.remembered("smpp", "acme", "secret12", PEER) is None
         self.login()
-        self.assertIsInstance(self.doors.remembered("smpp", "acme", "secret12", PEER), Login)
+        assert isinstance(self.doors.remembered("smpp", "acme", "secret12", PEER), Login)
         done = self.doors.login("smpp", "acme", "secret12", PEER)
-        self.assertEqual(self.checks, [])
-        self.assertIsInstance(self.successResultOf(done), Login)
+        assert self.checks == []
+        assert isinstance(self.successResultOf(done), Login)
 
     def test_a_remembered_password_is_not_kept_as_such(self) -> None:
         """Memory holds a keyed hash of it."""
         self.login()
-        self.assertNotIn("secret12", repr(self.doors._good))
+        assert "secret12" not in repr(self.doors._good)
 
     def test_a_wrong_password_is_never_remembered(self) -> None:
         """Each guess costs a check."""
         self.login("wrong")
-        self.assertIsNone(self.doors.remembered("smpp", "acme", "wrong", PEER))
+        assert self.doors.remembered("smpp", "acme", "wrong", PEER) is None
 
     def test_a_changed_password_forgets_the_old_one(self) -> None:
         """What was good before is checked again, and is wrong."""
         self.login()
-        credential = Credential(
-            "smpp", "acme", password_hash=hash_cheaply("other"), allow=["*"]
-        )
+        credential = Credential("smpp", "acme", password_hash=hash_cheaply("other"), allow=["*"])
         self.provision(an_account(credential=[credential]))
-        self.assertIs(self.refused(), Reason.WRONG_PASSWORD)
-        self.assertIsInstance(self.login("other"), Login)
+        assert self.refused() is Reason.WRONG_PASSWORD
+        assert isinstance(self.login("other"), Login)
 
     def test_a_withdrawn_credential_is_refused_although_remembered(self) -> None:
         """What memory says holds only as long as the provisioning does."""
         self.login()
         self.provision(an_account(credential=[]))
-        self.assertIs(self.refused(), Reason.UNKNOWN_LOGIN)
+        assert self.refused() is Reason.UNKNOWN_LOGIN
 
     def test_too_many_guesses_of_an_address_are_not_even_tried(self) -> None:
         """After 20 wrong logins within a minute the right one is refused as well (E-D4)."""
@@ -150,70 +149,68 @@ class DoorsTests(TestCase):
             self.login("wrong")
             self.login(username="nobody")
         done = self.doors.login("smpp", "acme", "secret12", PEER)
-        self.assertEqual(self.successResultOf(done), Refusal(Reason.TOO_MANY_LOGINS))
-        self.assertEqual(self.checks, [])
+        assert self.successResultOf(done) == Refusal(Reason.TOO_MANY_LOGINS)
+        assert self.checks == []
 
     def test_a_limited_address_harms_no_other(self) -> None:
         """Failures are counted for each address by itself."""
         for _ in range(FAILURES):
             self.login("wrong")
-        self.assertIsInstance(self.login(peer="192.0.2.11"), Login)
+        assert isinstance(self.login(peer="192.0.2.11"), Login)
 
     def test_after_a_minute_an_address_may_try_again(self) -> None:
         """The limit ends a minute after the first of the wrong logins, and begins anew."""
         for _ in range(FAILURES):
             self.login("wrong")
         self.now += FAILURES_S - 0.1
-        self.assertIs(self.refused(), Reason.TOO_MANY_LOGINS)
+        assert self.refused() is Reason.TOO_MANY_LOGINS
         self.now += 0.1
-        self.assertIs(self.refused("wrong"), Reason.WRONG_PASSWORD)
-        self.assertIsInstance(self.login(), Login)
+        assert self.refused("wrong") is Reason.WRONG_PASSWORD
+        assert isinstance(self.login(), Login)
 
     def test_slow_mistakes_never_add_up(self) -> None:
         """A client that mistypes now and then is not shut out."""
         for _ in range(3 * FAILURES):
-            self.assertIs(self.refused("wrong"), Reason.WRONG_PASSWORD)
+            assert self.refused("wrong") is Reason.WRONG_PASSWORD
             self.now += 2 * FAILURES_S / FAILURES
-        self.assertIsInstance(self.login(), Login)
+        assert isinstance(self.login(), Login)
 
     def test_what_is_no_guess_does_not_count_as_one(self) -> None:
         """An address that is not allowed, or a suspended account, is refused without being counted."""
         self.provision(an_account(suspended=True))
         for _ in range(2 * FAILURES):
-            self.assertIs(self.refused(), Reason.ACCOUNT_INACTIVE)
+            assert self.refused() is Reason.ACCOUNT_INACTIVE
         self.provision(an_account())
-        self.assertIsInstance(self.login(), Login)
+        assert isinstance(self.login(), Login)
 
     def test_guesses_sent_together_are_limited_too(self) -> None:
         """However many are being checked at once, after 20 have failed no more are."""
         waiting = [self.doors.login("smpp", "acme", f"guess{n}", PEER) for n in range(FAILURES)]
         self.check()
         outcomes = [self.successResultOf(done) for done in waiting]
-        self.assertEqual(outcomes, [Refusal(Reason.WRONG_PASSWORD)] * FAILURES)
-        self.assertIs(self.refused("secret12"), Reason.TOO_MANY_LOGINS)
+        assert outcomes == [Refusal(Reason.WRONG_PASSWORD)] * FAILURES
+        assert self.refused("secret12") is Reason.TOO_MANY_LOGINS
 
     def test_failed_logins_are_counted_for_operators(self) -> None:
         """Every refusal counts there, whatever its reason."""
         self.login("wrong")
         self.login(username="nobody")
         self.login(peer="198.51.100.7")
-        self.assertEqual(self.doors.failed, 3)
+        assert self.doors.failed == 3
 
     def test_memory_of_addresses_is_bounded(self) -> None:
         """Guesses from ever new addresses do not fill the memory."""
         self.patch(doors_module, "_ADDRESSES", 5)
         for n in range(20):
             self.login(username="nobody", peer=f"192.0.2.{n}")
-        self.assertEqual(len(self.doors._failures), 5)
+        assert len(self.doors._failures) == 5
 
     def test_memory_of_passwords_is_bounded(self) -> None:
         """Many logins do not fill the memory; one that was forgotten is checked again."""
         self.patch(doors_module, "_REMEMBERED", 2)
-        credentials = [
-            Credential("smpp", name, password_hash=HASH, allow=["*"]) for name in "abc"
-        ]
+        credentials = [Credential("smpp", name, password_hash=HASH, allow=["*"]) for name in "abc"]
         self.provision(an_account(credential=credentials))
         for name in "abc":
-            self.assertIsInstance(self.login(username=name), Login)
-        self.assertEqual(len(self.doors._good), 2)
-        self.assertIsInstance(self.login(username="a"), Login)
+            assert isinstance(self.login(username=name), Login)
+        assert len(self.doors._good) == 2
+        assert isinstance(self.login(username="a"), Login)

@@ -1,4 +1,5 @@
-"""The journey of a message, in the order of design section 3: read the files in this order and you know the product.
+"""The journey of a message, in the order of design section 3: read the files in this order and you
+know the product.
 
 ``accept`` → ``route`` → ``send`` → ``settle`` → ``receipts`` → ``inbound`` → ``handover``.
 """

@@ -1,4 +1,5 @@
-"""Accept: decides message by message, commits all that pass in one transaction, and only then lets the edge say yes (I1).
+"""Accept: decides message by message, commits all that pass in one transaction, and only then lets
+the edge say yes (I1).
 
 Comes from: an edge (``smpp/server.py``, ``http/rest.py``) with a batch of messages of one login.
 Goes on to: the queue of the carrier that ``route`` chose, from which ``send`` takes them.
@@ -58,7 +59,8 @@ class Acceptance:
         self.refused: dict[Reason, int] = {}
 
     def accept(self, login: Login, messages: list[Message]) -> Deferred[list[Outcome]]:
-        """Fires with one outcome for each message, in order: the message itself, now durable, or its refusal.
+        """Fires with one outcome for each message, in order: the message itself, now durable, or
+        its refusal.
 
         Never fails: what the store does not take is refused with ``Reason.STORE_FAILED``.
         """
@@ -79,7 +81,8 @@ class Acceptance:
             outcome = self._decide(message, account, tables, now)
             if isinstance(outcome, Refusal):
                 self._count(outcome.reason, 1)
-                # REST keeps a transaction of what was processed but not sent (spec/aerialink.md 4.1).
+                # REST keeps a transaction of what was processed but not sent (spec/aerialink.md
+                # 4.1).
                 if outcome.reason.answer.http == 200:
                     self._keep(message, outcome, transaction, now)
             else:
@@ -185,8 +188,9 @@ class Acceptance:
                 return Refusal(Reason.TOO_LONG, str(error))
             if len(message.parts) > 1:
                 message.esm_class |= UDHI
-                if len(message.parts) > account.max_parts:
-                    detail = f"{len(message.parts)} parts, limit {account.max_parts}"
+                limit = min(account.max_parts, message.max_parts or account.max_parts)
+                if len(message.parts) > limit:
+                    detail = f"{len(message.parts)} parts, limit {limit}"
                     return Refusal(Reason.TOO_LONG, detail)
         return None
 

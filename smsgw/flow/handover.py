@@ -1,7 +1,8 @@
 """Handover: brings receipts and MO to their account, by any of its SMPP sessions that may receive.
 
 Comes from: the account's queue, filled by ``settle`` (receipts) and ``inbound`` (MO).
-Goes on to: nowhere; an entry that the account has answered is settled, and its message is at its end.
+Goes on to: nowhere; an entry that the account has answered is settled, and its message is at its
+end.
 """
 
 import time
@@ -27,7 +28,8 @@ class Wording(Protocol):
     """How an account wants its receipts (``id_format``, ``dlr_format`` of its dialect)."""
 
     def receipts(self, account: str, profile: str) -> tuple[str, bool, bool]:
-        """The id format; whether dates have seconds; whether UNDELIV is said as REJECTD (ruling 14)."""
+        """The id format; whether dates have seconds; whether UNDELIV is said as REJECTD (ruling
+        14)."""
 
 
 class SessionOutlet:
@@ -40,7 +42,8 @@ class SessionOutlet:
 
     @property
     def room(self) -> int:
-        """How many more deliver_sm may go out; a place is free again when the answer is settled (I2)."""
+        """How many more deliver_sm may go out; a place is free again when the answer is settled
+        (I2)."""
         return min(self.session.room, self.session.login.window - self.outstanding)
 
     def take(self, entries: list[Entry]) -> None:
@@ -109,9 +112,7 @@ class Handover:
             state = MessageState.REJECTED
         return translate.receipt_of(message, state, message.done_at, id_format, seconds, False)
 
-    def delivered_to(
-        self, session: EsmeSession, answers: list[tuple[object, int | None]]
-    ) -> None:
+    def delivered_to(self, session: EsmeSession, answers: list[tuple[object, int | None]]) -> None:
         """What a session answered to deliveries; None if it did not."""
         now = self.now_ms()
         transaction = Transaction()

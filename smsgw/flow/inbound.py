@@ -47,7 +47,8 @@ class Inbound:
     def receive(self, carrier: str, pdus: list[DeliverSm]) -> Deferred[list[DeliverSmResp]]:
         """Fires with an answer for each, once all that is taken is durable.
 
-        For a number that nobody has the carrier gets ESME_RINVDSTADR, so it never thinks it was delivered.
+        For a number that nobody has the carrier gets ESME_RINVDSTADR, so it never thinks it was
+        delivered.
         """
         now = int(self._now() * 1000)
         numbers = self._tables().numbers
@@ -85,9 +86,7 @@ class Inbound:
 
         return self._queues.commit(transaction).addCallbacks(stored, not_stored)
 
-    def _record(
-        self, message: Message, carrier: str, now: int, transaction: Transaction
-    ) -> None:
+    def _record(self, message: Message, carrier: str, now: int, transaction: Transaction) -> None:
         message.id = self._allot()
         message.direction = Direction.MO
         message.accepted_at = now

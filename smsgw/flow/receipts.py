@@ -1,4 +1,5 @@
-"""Receipts: matches what a carrier says of a message to the message, also when it says so too early.
+"""Receipts: matches what a carrier says of a message to the message, also when it says so too
+early.
 
 Comes from: ``send``'s links with deliver_sm; those that are no receipts go to ``inbound``.
 Goes on to: ``settle``, which ends the message, and by its queue entry to ``handover``.
@@ -6,6 +7,7 @@ Goes on to: ``settle``, which ends the message, and by its queue entry to ``hand
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -31,22 +33,28 @@ _ENCODE = msgspec.msgpack.Encoder().encode
 _DECODE = msgspec.msgpack.Decoder(Receipt).decode
 
 
-def normalise(carrier_id: str) -> str:
-    """A carrier's message id as it is compared: without case and leading zeros (ruling 13)."""
-    return carrier_id.strip().lower().lstrip("0") or "0"
+def normalise(carrier_id: str, base: str = "text") -> str:
+    """A carrier's message id as it is compared: without case and leading zeros (ruling 13).
+
+    ``base`` is how the carrier writes it, as far as that is known: ``hex`` becomes decimal.
+    """
+    plain = carrier_id.strip().lower().lstrip("0") or "0"
+    if base == "hex":
+        with suppress(ValueError):
+            return str(int(plain, 16))
+    return plain
 
 
 def candidates(carrier_id: str) -> list[str]:
-    """The forms in which the response may have given the id of a receipt: as it is, then the other base."""
+    """The forms in which the response may have given the id of a receipt: as it is, then the other
+    base."""
     plain = normalise(carrier_id)
     forms = [plain]
     if plain.isascii() and len(plain) <= 20:
         if plain.isdecimal():
             forms.append(f"{int(plain):x}")
-        try:
+        with suppress(ValueError):
             forms.append(str(int(plain, 16)))
-        except ValueError:
-            pass
     return forms
 
 
@@ -57,7 +65,8 @@ class _Early:
 
 
 class Awaited:
-    """What receipts are matched with, without asking the store: parts acknowledged lately, receipts that came early."""
+    """What receipts are matched with, without asking the store: parts acknowledged lately, receipts
+    that came early."""
 
     def __init__(self) -> None:
         self._recent: dict[tuple[str, str], tuple[Message, int]] = {}
@@ -95,7 +104,8 @@ class Awaited:
         self._recent.pop((carrier, form), None)
 
     def keep(self, carrier: str, receipt: Receipt, at: int) -> list[tuple[str, str]]:
-        """Keeps a receipt of which no part is known yet; gives the keys of those given up for it."""
+        """Keeps a receipt of which no part is known yet; gives the keys of those given up for
+        it."""
         self._early[carrier, normalise(receipt.id)] = _Early(at, receipt)
         given_up = []
         while len(self._early) > _EARLY:
@@ -145,7 +155,8 @@ class Receipts:
         self._now = now
 
     def receive(self, carrier: str, receipts: list[Receipt]) -> Deferred[bool]:
-        """Fires with True when all receipts are durable and may be answered; False if the store failed."""
+        """Fires with True when all receipts are durable and may be answered; False if the store
+        failed."""
         found: list[tuple[Receipt, tuple[Message, int] | None]] = []
         missing = False
         for receipt in receipts:

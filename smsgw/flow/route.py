@@ -30,7 +30,8 @@ def entries(message: Message, first_id: int, due: int) -> list[Entry]:
 
 
 def next_carrier(message: Message, refused_by: str, tables: Tables) -> str | None:
-    """The carrier after ``refused_by`` in the message's route that still exists, None if it was the last."""
+    """The carrier after ``refused_by`` in the message's route that still exists, None if it was the
+    last."""
     names = message.carriers
     after = names.index(refused_by) + 1 if refused_by in names else len(names)
     return next((name for name in names[after:] if name in tables.carriers), None)

@@ -1,7 +1,9 @@
-"""Send: gives a carrier's queue to its links, as far as windows and rate allow, and keeps the links up.
+"""Send: gives a carrier's queue to its links, as far as windows and rate allow, and keeps the links
+up.
 
 Comes from: the carrier's queue, filled by ``accept`` and ``settle``.
-Goes on to: ``settle`` with the carrier's answers, ``receipts`` and ``inbound`` with what it sends by itself.
+Goes on to: ``settle`` with the carrier's answers, ``receipts`` and ``inbound`` with what it sends
+by itself.
 """
 
 import time
@@ -15,7 +17,7 @@ from twisted.python.failure import Failure
 
 from smsgw.flow.accept import DEFAULT_VALIDITY_MS
 from smsgw.flow.inbound import Inbound
-from smsgw.flow.receipts import Receipts
+from smsgw.flow.receipts import Receipts, normalise
 from smsgw.flow.route import carrier_queue
 from smsgw.flow.settle import Settlement
 from smsgw.provisioning import Carrier
@@ -37,9 +39,10 @@ _MAX_PAUSE_S = 30.0
 class Outlet:
     """One link as a consumer of its carrier's queue.
 
-    A place in the window is free again only when the answer is settled, not when it is received: so no
-    more than a window can be sent twice after a crash (I2). When the carrier says that it is too much, the
-    link pauses and halves what it has outstanding, and takes one more for each window that goes well.
+    A place in the window is free again only when the answer is settled, not when it is received: so
+    no more than a window can be sent twice after a crash (I2). When the carrier says that it is too
+    much, the link pauses and halves what it has outstanding, and takes one more for each window
+    that goes well.
     """
 
     def __init__(self, carrier: "CarrierSide", link: CarrierLink) -> None:
@@ -76,7 +79,8 @@ class Outlet:
             entries = [entry for entry in entries if entry.expires_at > now_ms]
         if not entries:
             return
-        # Links that were asked for their room together saw the same tokens: what is too much is owed.
+        # Links that were asked for their room together saw the same tokens: what is too much is
+        # owed.
         carrier.bucket.spend(len(entries), carrier.clock.seconds())
         self.outstanding += len(entries)
         carrier.sent += len(entries)
@@ -85,9 +89,7 @@ class Outlet:
             [(submit_of(e.message, e.part, now_ms, DEFAULT_VALIDITY_MS), e) for e in entries]
         )
 
-    def answered(
-        self, answers: list[tuple[Entry, SubmitSmResp | GenericNack | None]]
-    ) -> None:
+    def answered(self, answers: list[tuple[Entry, SubmitSmResp | GenericNack | None]]) -> None:
         """Answers have come, or will not come any more (None)."""
         for _, answer in answers:
             if answer is not None and answer.status:
@@ -183,7 +185,8 @@ class CarrierSide:
 
     def wake(self, delay: float) -> None:
         """There will be room in ``delay`` seconds."""
-        # A few milliseconds of tokens at once: a timer for each token would cost more than it sends.
+        # A few milliseconds of tokens at once: a timer for each token would cost more than it
+        # sends.
         delay = max(0.005, delay)
         if self._wake is None:
             self._wake = self.clock.callLater(delay, self._woken)
@@ -227,11 +230,14 @@ class CarrierSide:
         reports = []
         of_reports = []
         mos = []
+        # A handset could write a text like a receipt's; only 3.3 carriers may mark none (§4).
+        by_text = self.form.version == "3.3"
         for pdu in pdus:
-            report = receipt.parse(pdu)
+            report = receipt.parse(pdu, by_text=by_text)
             if report is None:
                 mos.append(pdu)
             else:
+                report.id = normalise(report.id, self.form.receipt_id)
                 reports.append(report)
                 of_reports.append(pdu)
         if reports:
@@ -267,7 +273,8 @@ class Carriers:
     _wanted: dict[str, Carrier] = field(factory=dict)
 
     def provision(self, forms: dict[str, Carrier]) -> None:
-        """Starts, stops and adjusts so that there is one side for each form; binds that need not change stay."""
+        """Starts, stops and adjusts so that there is one side for each form; binds that need not
+        change stay."""
         for name in list(self._wanted):
             new = forms.get(name)
             if new is None or not _same_links(self._wanted[name], new):

@@ -1,7 +1,8 @@
 """Settle: writes down what became of what was sent, and ends messages.
 
-Comes from: ``send`` with a carrier's answers; ``receipts`` with final states; the clock, when validity runs out.
-Goes on to: back to the carrier's queue (retry), the next carrier's (failover), or ``handover`` with a receipt.
+Comes from: ``send`` with a carrier's answers; ``receipts`` with final states; the clock, when
+validity runs out. Goes on to: back to the carrier's queue (retry), the next carrier's (failover),
+or ``handover`` with a receipt.
 """
 
 import time
@@ -60,10 +61,9 @@ def account_queue(account: str) -> str:
     return "account:" + account
 
 
-def persist(
-    queues: Queues, transaction: Transaction, clock: IReactorTime
-) -> Deferred[None]:
-    """Commits, and tries again until the store takes it: for what happened outside and cannot be undone."""
+def persist(queues: Queues, transaction: Transaction, clock: IReactorTime) -> Deferred[None]:
+    """Commits, and tries again until the store takes it: for what happened outside and cannot be
+    undone."""
 
     def failed(failure: Failure) -> Deferred[None]:
         failure.trap(StoreFailed)
@@ -113,7 +113,8 @@ class Settlement:
     def settle(self, carrier: str, answers: list[tuple[Entry, Pdu | None]]) -> Deferred[None]:
         """Fires when the outcome of these sends is durable; tried again until the store takes it.
 
-        An answer is the carrier's response, or None if none came: then the entry goes back to its queue.
+        An answer is the carrier's response, or None if none came: then the entry goes back to its
+        queue.
         """
         now = int(self._now() * 1000)
         transaction = Transaction()
@@ -135,7 +136,9 @@ class Settlement:
         self, entry: Entry, carrier: str, carrier_id: bytes, transaction: Transaction, now: int
     ) -> None:
         message = entry.message
-        name = normalise(carrier_id.decode("latin-1"))
+        form = self._tables().carriers.get(carrier)
+        base = form.response_id if form is not None else "text"
+        name = normalise(carrier_id.decode("latin-1"), base)
         message.acknowledged[entry.part] = Acknowledgement(carrier, name, now)
         transaction.changes.parts.append((message.id, entry.part, carrier, name, now, 1))
         transaction.settled.append(entry)
@@ -191,7 +194,8 @@ class Settlement:
     def receipt(
         self, message: Message, part: int, receipt: Receipt, transaction: Transaction, now: int
     ) -> None:
-        """A carrier says what became of one part: the message moves on, and ends when its last part has."""
+        """A carrier says what became of one part: the message moves on, and ends when its last part
+        has."""
         state = MessageState(receipt.state)
         if MessageState(message.state).final or message.state == state == MessageState.UNKNOWN:
             return  # a receipt that came twice
@@ -217,7 +221,8 @@ class Settlement:
             self._close_if_complete(message, transaction, now)
 
     def _close_if_complete(self, message: Message, transaction: Transaction, now: int) -> None:
-        """Ends a message of several parts once each of them has ended, with the worst of their states."""
+        """Ends a message of several parts once each of them has ended, with the worst of their
+        states."""
         states = [MessageState(a.state) for a in message.acknowledged.values()]
         if len(states) < len(message.parts):
             return
@@ -232,7 +237,8 @@ class Settlement:
             self.close(message, MessageState.DELIVERED, transaction, now)
 
     def close(self, message: Message, state: int, transaction: Transaction, done_at: int) -> None:
-        """The message has reached its last state; its receipt is handed over if it was asked for."""
+        """The message has reached its last state; its receipt is handed over if it was asked
+        for."""
         message.state = int(state)
         message.done_at = done_at
         transaction.changes.closed.append(
@@ -250,7 +256,8 @@ class Settlement:
             )
 
     def _persist(self, transaction: Transaction) -> Deferred[None]:
-        """Commits, and tries again until the store takes it: what happened outside cannot be undone."""
+        """Commits, and tries again until the store takes it: what happened outside cannot be
+        undone."""
         return persist(self._queues, transaction, self._clock)
 
     async def _expire(self) -> None:
@@ -285,7 +292,9 @@ class Settlement:
                 continue
             message = known.get(row.message)
             if message is not None:
-                entries.append(entry or Entry(row.id, row.queue, row.due, row.kind, message, row.part))
+                entries.append(
+                    entry or Entry(row.id, row.queue, row.due, row.kind, message, row.part)
+                )
         if entries:
             await self.expire(entries)
         return len(entries)
@@ -311,7 +320,8 @@ class Settlement:
         return self._persist(transaction)
 
     async def _close_overdue(self) -> int:
-        """Messages of which no receipt came until long after their validity are UNKNOWN (ruling 18)."""
+        """Messages of which no receipt came until long after their validity are UNKNOWN (ruling
+        18)."""
         now = int(self._now() * 1000)
         messages = await self._journal.run(lambda c: records.overdue(c, now, _EXPIRE_BATCH))
         transaction = Transaction()
@@ -325,7 +335,8 @@ class Settlement:
 
 
 def _error_of(receipt: Receipt) -> int:
-    """Our code for a receipt's err: field when it is a number, else the one of its state (L-R26 to L-R28)."""
+    """Our code for a receipt's err: field when it is a number, else the one of its state (L-R26 to
+    L-R28)."""
     if receipt.error.isdecimal() and 0 < int(receipt.error) <= 999:
         return int(receipt.error)
     return {

@@ -109,7 +109,7 @@ def _body(request: Request, shape: type[T]) -> T:
         return msgspec.json.decode(request.body, type=shape)
     except msgspec.ValidationError as error:
         raise _Refused(400, str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _Refused(400, f"not JSON: {error}") from None
 
 

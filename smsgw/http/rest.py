@@ -178,8 +178,12 @@ class Rest:
             only = messages[0]
             if isinstance(only, Refusal):
                 return self._refusal(only, form)
+            only.max_parts = settings.max_parts
             return self._acceptance.accept(login, [only]).addCallback(self._sent, only, form)
-        accepting = self._acceptance.accept(login, [m for m in messages if isinstance(m, Message)])
+        passed = [m for m in messages if isinstance(m, Message)]
+        for message in passed:
+            message.max_parts = settings.max_parts
+        accepting = self._acceptance.accept(login, passed)
         return accepting.addCallback(self._sent_several, messages, form)
 
     def _sent(self, outcomes: list[Outcome], message: Message, form: Format) -> Response:

@@ -18,7 +18,6 @@ from twisted.logger import (
 
 from smsgw.config import Log
 
-
 # Settings and file of ``observer``, which twistd calls without arguments; set by ``tap.Options``.
 chosen: tuple[Log, str | None] = (Log(), None)
 

@@ -1,4 +1,5 @@
-"""Figures for Prometheus, read from plain integers when they are asked for: the hot path pays an addition."""
+"""Figures for Prometheus, read from plain integers when they are asked for: the hot path pays an
+addition."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING

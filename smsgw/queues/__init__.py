@@ -1,7 +1,8 @@
 """Queues: what waits to be sent to a carrier or handed over to an account. One contract, two homes.
 
-A queue entry is put by the same transaction as the state it follows from (I3), with a due time and an attempt
-count, and lives until the transaction that settles it. ``embedded.py`` keeps entries in the store.
+A queue entry is put by the same transaction as the state it follows from (I3), with a due time and
+an attempt count, and lives until the transaction that settles it. ``embedded.py`` keeps entries in
+the store.
 """
 
 from enum import IntEnum
@@ -85,7 +86,8 @@ class Transaction:
         self.postponed.append(entry)
 
     def unwritten(self) -> None:
-        """Undoes what a failed ``Queues.commit`` added to the changes, so that it can be called again."""
+        """Undoes what a failed ``Queues.commit`` added to the changes, so that it can be called
+        again."""
         self.changes.entries.clear()
         self.changes.settled.clear()
         self.changes.postponed.clear()
@@ -95,7 +97,8 @@ class Queues(Protocol):
     """The contract of both homes."""
 
     def commit(self, transaction: Transaction) -> Deferred[None]:
-        """Makes the transaction durable, then lets its entries take effect. Fails if nothing was stored."""
+        """Makes the transaction durable, then lets its entries take effect. Fails if nothing was
+        stored."""
 
     def subscribe(self, queue: str, consumer: Consumer) -> None:
         """From now on the consumer gets entries of the queue."""

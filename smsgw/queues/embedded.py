@@ -1,17 +1,19 @@
 """Queues inside the store, dispatched in this process.
 
-Theory of operation. Every entry is a row of the ``queue`` table. Those that a consumer can take soon are also in
-memory: after the commit that put it, an entry that is due goes to its queue's ``ready`` line and from there straight
-to a consumer with room, without being read back. A queue keeps at most RESIDENT entries ready; what comes when
-that is full stays in the store only, and the queue is *behind*: it goes on by reading pages, oldest due first,
-until a page shows that the store has no more. So memory is bounded by RESIDENT and the consumers' windows for
-each queue, however many entries wait (I5), and the order is first in, first out either way.
+Theory of operation. Every entry is a row of the ``queue`` table. Those that a consumer can take
+soon are also in memory: after the commit that put it, an entry that is due goes to its queue's
+``ready`` line and from there straight to a consumer with room, without being read back. A queue
+keeps at most RESIDENT entries ready; what comes when that is full stays in the store only, and the
+queue is *behind*: it goes on by reading pages, oldest due first, until a page shows that the store
+has no more. So memory is bounded by RESIDENT and the consumers' windows for each queue, however
+many entries wait (I5), and the order is first in, first out either way.
 
-``held`` are all entries in memory, ready or taken; a page skips them. An entry that comes to be stored while a page is
-being read may be on neither side of it, so it marks the queue *missed*, which makes it behind again afterwards.
+``held`` are all entries in memory, ready or taken; a page skips them. An entry that comes to be
+stored while a page is being read may be on neither side of it, so it marks the queue *missed*,
+which makes it behind again afterwards.
 
-Entries for later (retries, schedules) are in the store only. ``soonest`` is the time at which the first of them is
-due; then the queue is behind, and the page brings it.
+Entries for later (retries, schedules) are in the store only. ``soonest`` is the time at which the
+first of them is due; then the queue is behind, and the page brings it.
 """
 
 import time
@@ -73,9 +75,12 @@ class EmbeddedQueues:
         self._later: list[tuple[int, str]] = []
         self._timer: IDelayedCall | None = None
         self._stopped = False
+        self._touched: dict[str, _Queue] = {}
+        journal.after_batch = self._pump_touched
 
     async def load(self) -> None:
-        """Learns what the store holds: every queue with entries is behind, or waits for its soonest."""
+        """Learns what the store holds: every queue with entries is behind, or waits for its
+        soonest."""
         q = schema.queue.c
 
         def read(connection: Connection) -> list[Any]:
@@ -98,7 +103,10 @@ class EmbeddedQueues:
         changes.settled.extend([entry.id for entry in transaction.settled])
         changes.postponed.extend([(e.id, e.due, e.attempts) for e in transaction.postponed])
         done = self._journal.commit(changes)
+        committed_at_once = done.called  # by a journal without a thread
         done.addCallback(self._committed, transaction)
+        if committed_at_once:
+            self._pump_touched()
         return done
 
     def subscribe(self, queue: str, consumer: Consumer) -> None:
@@ -122,7 +130,8 @@ class EmbeddedQueues:
         return self._queue(queue).held.get(entry_id)
 
     def resident(self) -> dict[str, tuple[int, int, bool]]:
-        """For operators, by queue: entries ready, entries taken by consumers, whether more are in the store."""
+        """For operators, by queue: entries ready, entries taken by consumers, whether more are in
+        the store."""
         return {
             q.name: (len(q.ready), len(q.held) - len(q.ready), q.behind)
             for q in self._queues.values()
@@ -135,7 +144,7 @@ class EmbeddedQueues:
         return q
 
     def _committed(self, _: None, transaction: Transaction) -> None:
-        touched: dict[str, _Queue] = {}
+        touched = self._touched
         for entry in transaction.settled:
             entry.gone = True
             q = self._queue(entry.queue)
@@ -161,6 +170,11 @@ class EmbeddedQueues:
             else:
                 q.held[entry.id] = entry
                 q.ready.append(entry)
+
+    def _pump_touched(self) -> None:
+        """Once for all transactions that were committed together: a write for each link, not for
+        each message."""
+        touched, self._touched = self._touched, {}
         for q in touched.values():
             self._pump(q)
 
@@ -171,7 +185,9 @@ class EmbeddedQueues:
 
     def _await(self, q: _Queue, due: int) -> None:
         if due <= self._now() * 1000:
-            self._fall_behind(q)  # it became due while it was read, and comes before what is put now
+            self._fall_behind(
+                q
+            )  # it became due while it was read, and comes before what is put now
         elif not q.soonest or due < q.soonest:
             q.soonest = due
             heappush(self._later, (due, q.name))
@@ -182,7 +198,8 @@ class EmbeddedQueues:
             self._timer.cancel()
             self._timer = None
         if self._later and not self._stopped:
-            # A step of the wall clock must not make a retry late by hours: look at least once a minute.
+            # A step of the wall clock must not make a retry late by hours: look at least once a
+            # minute.
             delay = min(60.0, max(0.0, self._later[0][0] / 1000 - self._now()))
             self._timer = self._clock.callLater(delay, self._due)
 
@@ -199,7 +216,8 @@ class EmbeddedQueues:
         self._set_timer()
 
     def _pump(self, q: _Queue) -> None:
-        # A consumer may settle and pump again while it takes: the loop below goes round once more instead.
+        # A consumer may settle and pump again while it takes: the loop below goes round once more
+        # instead.
         if q.pumping:
             q.again = True
             return
@@ -209,12 +227,13 @@ class EmbeddedQueues:
                 q.again = False
         finally:
             q.pumping = False
-        if q.behind and not q.paging and q.consumers and len(q.ready) < LOW:
-            if not self._stopped:
-                self._page(q)
+        wanted = q.behind and q.consumers and len(q.ready) < LOW
+        if wanted and not q.paging and not self._stopped:
+            self._page(q)
 
     def _hand_out(self, q: _Queue) -> bool:
-        """Gives ready entries to the consumers with the most room; False when there are none, or no room."""
+        """Gives ready entries to the consumers with the most room; False when there are none, or no
+        room."""
         ready = q.ready
         if not ready or not q.consumers or self._stopped:
             return False
@@ -250,7 +269,9 @@ class EmbeddedQueues:
         now = int(self._now() * 1000)
         limit = len(q.held) + PAGE
         held = set(q.held)
-        done = self._journal.run(lambda connection: _read_page(connection, q.name, now, limit, held))
+        done = self._journal.run(
+            lambda connection: _read_page(connection, q.name, now, limit, held)
+        )
         done.addCallbacks(self._paged, self._page_failed, callbackArgs=(q, limit), errbackArgs=(q,))
 
     def _paged(
@@ -263,9 +284,7 @@ class EmbeddedQueues:
             message = known.get(r.message)
             if message is None or r.id in q.held:
                 continue
-            entry = Entry(
-                r.id, q.name, r.due, r.kind, message, r.part, r.attempts, r.expires_at
-            )
+            entry = Entry(r.id, q.name, r.due, r.kind, message, r.part, r.attempts, r.expires_at)
             q.held[entry.id] = entry
             q.ready.append(entry)
         q.behind = q.missed or rows >= limit
@@ -286,7 +305,8 @@ class EmbeddedQueues:
 def _read_page(
     connection: Connection, name: str, now: int, limit: int, held: set[int]
 ) -> tuple[int, list[Any], list[Message], int]:
-    """How many rows there were, the rows not held with their messages, and when the next later one is due."""
+    """How many rows there were, the rows not held with their messages, and when the next later one
+    is due."""
     q = schema.queue.c
     mine = q.queue == name
     due = select(schema.queue).where(and_(mine, q.due <= now)).order_by(q.due, q.id).limit(limit)

@@ -2,12 +2,13 @@
 
 
 class TokenBucket:
-    """Lets ``rate`` tokens a second pass, ``burst`` at once; time is given by the caller in seconds.
+    """Lets ``rate`` tokens a second pass, ``burst`` at once; time is given by the caller in
+    seconds.
 
     A rate of 0 is no limit.
     """
 
-    __slots__ = ("burst", "rate", "_at", "_tokens")
+    __slots__ = ("_at", "_tokens", "burst", "rate")
 
     def __init__(self, rate: float, burst: float | None = None) -> None:
         self.rate = rate
@@ -16,14 +17,16 @@ class TokenBucket:
         self._at = 0.0
 
     def available(self, now: float) -> int:
-        """Whole tokens that may be taken now, none while some are owed; a large number without a limit."""
+        """Whole tokens that may be taken now, none while some are owed; a large number without a
+        limit."""
         if not self.rate:
             return 1 << 30
         self._fill(now)
         return max(0, int(self._tokens))
 
     def take(self, tokens: int, now: float) -> bool:
-        """Takes the tokens if there are that many; more than the burst pass when the bucket is full."""
+        """Takes the tokens if there are that many; more than the burst pass when the bucket is
+        full."""
         if not self.rate:
             return True
         self._fill(now)

@@ -25,7 +25,8 @@ R = TypeVar("R", bound=RouteForm)
 
 
 class RouteTable(Generic[R]):
-    """Routes compiled for look-up: one dictionary look-up for each prefix length in use, 16 at most."""
+    """Routes compiled for look-up: one dictionary look-up for each prefix length in use, 16 at
+    most."""
 
     def __init__(self, routes: Iterable[R], chance: Callable[[], float] = random) -> None:
         """``chance`` gives numbers in [0, 1) for the choice by weight."""

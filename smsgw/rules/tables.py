@@ -1,4 +1,5 @@
-"""What the operator provisioned, compiled for the hot path: one immutable set of tables, replaced as a whole."""
+"""What the operator provisioned, compiled for the hot path: one immutable set of tables, replaced
+as a whole."""
 
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -24,7 +25,8 @@ class AllowList:
         self._answers: dict[str, bool] = {}
 
     def allows(self, peer: str, if_empty: bool = False) -> bool:
-        """True if ``peer`` (an address as text) is allowed; ``if_empty`` is what an empty list says.
+        """True if ``peer`` (an address as text) is allowed; ``if_empty`` is what an empty list
+        says.
 
         An IPv4 address mapped into IPv6 counts as itself; what is no address is in no list.
         """
@@ -55,7 +57,10 @@ class Tables:
     """Look-ups over one version of the provisioning."""
 
     def __init__(
-        self, provisioning: Provisioning, version: int = 0, chance: Callable[[], float] | None = None
+        self,
+        provisioning: Provisioning,
+        version: int = 0,
+        chance: Callable[[], float] | None = None,
     ) -> None:
         self.version = version
         self.provisioning = provisioning

@@ -4,7 +4,7 @@ from smsgw.smpp.constants import RESPONSE, status_name
 from smsgw.smpp.pdu import CLASSES, GenericNack, Pdu
 
 
-class Fault(Exception):  # noqa: N818 - what a peer did wrong, not an error of ours
+class Fault(Exception):
     """A fault of the peer: ``status`` says which, ``sequence`` in which PDU (0: not readable)."""
 
     def __init__(self, status: int, command_id: int, sequence: int, detail: str = "") -> None:

@@ -1,4 +1,5 @@
-"""Between PDUs and ``Message``: the one place where wire fields get the gateway's meaning and back."""
+"""Between PDUs and ``Message``: the one place where wire fields get the gateway's meaning and
+back."""
 
 from smsgw.identities import to_guid, to_hex
 from smsgw.message import UDHI, Message, MessageState, Receipt
@@ -23,7 +24,8 @@ _SUBMIT_TYPES = frozenset({0, ESM_DELIVERY_ACK, ESM_USER_ACK})
 _MAX_PRIORITY = 4  # of 5.0; 3.4 has 3
 _REGISTERED_RESERVED = 0xE0
 _FLASH_SUBUNIT = b"\x01"
-# TLVs that say something of the message and so travel with it. Others are the link's own or unknown.
+# TLVs that say something of the message and so travel with it. Others are the link's own or
+# unknown.
 _TRAVELLING = frozenset(
     int(tag)
     for tag in (
@@ -124,9 +126,7 @@ def message_of(pdu: SubmitSm, now_ms: int) -> Message | Refusal:
     )
 
 
-def _read_tlvs(
-    pdu: SubmitSm, kept: list[tuple[int, bytes]]
-) -> tuple[bytes, int, bool] | Refusal:
+def _read_tlvs(pdu: SubmitSm, kept: list[tuple[int, bytes]]) -> tuple[bytes, int, bool] | Refusal:
     """Octets of the message, its data_coding, and whether SAR TLVs became a UDH; fills ``kept``."""
     octets = pdu.short_message
     data_coding = pdu.data_coding
@@ -157,7 +157,8 @@ def _read_tlvs(
 
 
 def submit_of(message: Message, part: int, now_ms: int, default_validity_ms: int) -> SubmitSm:
-    """The submit_sm that sends one part to a carrier; a validity other than the default is passed on."""
+    """The submit_sm that sends one part to a carrier; a validity other than the default is passed
+    on."""
     start = max(message.schedule_at, message.accepted_at)
     validity = b""
     if message.expires_at - start != default_validity_ms:
@@ -240,7 +241,8 @@ def id_text(message: Message, id_format: str) -> str:
 def receipt_of(
     message: Message, state: int, done_at: int, id_format: str, seconds: bool, intermediate: bool
 ) -> DeliverSm:
-    """The deliver_sm that tells an ESME what became of its message (``spec/smpp.md`` §11, L-D28)."""
+    """The deliver_sm that tells an ESME what became of its message (``spec/smpp.md`` §11,
+    L-D28)."""
     # Ruling 8: to 3.3 clients the same number, in ten decimal digits.
     name = f"{message.alias:010d}" if message.alias else id_text(message, id_format)
     delivered = state == MessageState.DELIVERED

@@ -1,0 +1,1 @@
+"""The store: schema, migrations, the journal that writes, and what reads."""

@@ -14,7 +14,6 @@ from sqlalchemy.pool import SingletonThreadPool
 
 from smsgw.store import schema
 
-
 # One process at a time: descriptor of the lock by database file.
 _locks: dict[str, int] = {}
 
@@ -24,7 +23,8 @@ class StoreUnusable(Exception):
 
 
 def open_store(url: str) -> Engine:
-    """An engine for the store at ``url``, which is made if it is absent and migrated if it is older.
+    """An engine for the store at ``url``, which is made if it is absent and migrated if it is
+    older.
 
     ``url`` is SQLAlchemy's (``sqlite:///var/smsgw.db``). Raises ``StoreUnusable``.
     """
@@ -43,6 +43,8 @@ def open_store(url: str) -> Engine:
     try:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         _lock(parsed.database)
+        # Texts of messages are in it: only its owner may read it (the WAL gets the same mode).
+        os.close(os.open(parsed.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         engine = _engine(url)
         with engine.begin() as connection:
             _migrate(connection, url)
@@ -64,7 +66,8 @@ def close_store(engine: Engine) -> None:
 
 
 def _lock(database: str) -> None:
-    # Two processes would be two connections, which SQLite before 3.51.3 does not survive (journal.py).
+    # Two processes would be two connections, which SQLite before 3.51.3 does not survive
+    # (journal.py).
     if database in _locks:
         return
     descriptor = os.open(database + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -82,8 +85,8 @@ def _engine(url: str) -> Engine:
     engine = create_engine(
         url,
         poolclass=SingletonThreadPool,
-        # The journal's statements come in about 40 forms; all are to stay prepared.
-        connect_args={"cached_statements": 256, "timeout": 5},
+        # The journal's statements come in some 200 forms; all are to stay prepared.
+        connect_args={"cached_statements": 512, "timeout": 5},
     )
 
     @event.listens_for(engine, "connect")
@@ -91,6 +94,9 @@ def _engine(url: str) -> Engine:
         # The driver begins transactions by itself, but not before statements that start with WITH.
         connection.isolation_level = None  # type: ignore[attr-defined]
         cursor = connection.cursor()  # type: ignore[attr-defined]  # a DBAPI connection has no type
+        # One connection only (journal.py): so no locks are taken and released for every
+        # transaction.
+        cursor.execute("PRAGMA locking_mode = EXCLUSIVE")
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA synchronous = FULL")  # I1: a commit survives a power cut
         cursor.execute("PRAGMA temp_store = MEMORY")
@@ -121,8 +127,8 @@ def _migrate(connection: Connection, url: str) -> None:
         return
     if current is not None and current not in {r.revision for r in scripts.walk_revisions()}:
         raise StoreUnusable(
-            f"store.url: {url} was written by a newer smsgw (revision {current}, this one knows {head}); "
-            "start that version, or use another store"
+            f"store.url: {url} was written by a newer smsgw (revision {current}, this one knows "
+            f"{head}); start that version, or use another store"
         )
     config = Config()
     with EnvironmentContext(

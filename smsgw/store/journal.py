@@ -1,19 +1,22 @@
-"""The journal: the store's only writer. Whatever waits goes into the next transaction (group commit).
+"""The journal: the store's only writer. Whatever waits goes into the next transaction (group
+commit).
 
-Theory of operation. Everybody who changes state hands ``commit`` a ``Changes`` and gets a Deferred that fires when
-that is durable. One thread owns the one connection. It takes *all* changes that wait, merges them into few
-statements of many rows, commits once, and tells the reactor once. So an idle journal commits at once, and a busy
-one makes larger batches by itself: while one transaction is being written, the next one's changes gather. There is
-no timer and no batch size to tune. Changes that nobody waits for with an answer (``soon``: that a carrier
-has taken a message, that an account has its receipt) do not start a transaction of their own for a few
-milliseconds, but go with the next that is started: that saves every second fsync.
+Theory of operation. Everybody who changes state hands ``commit`` a ``Changes`` and gets a Deferred
+that fires when that is durable. One thread owns the one connection. It takes *all* changes that
+wait, merges them into few statements of many rows, commits once, and tells the reactor once. So an
+idle journal commits at once, and a busy one makes larger batches by itself: while one transaction
+is being written, the next one's changes gather. There is no timer and no batch size to tune.
+Changes that nobody waits for with an answer (``soon``: that a carrier has taken a message, that an
+account has its receipt) do not start a transaction of their own for a few milliseconds, but go with
+the next that is started: that saves every second fsync.
 
-Changes are applied in the order of ``commit``, all or nothing. If a merged transaction fails, the changes
-are tried again one by one, so that one that cannot be stored harms no other; a full disk fails each of them, and
-the journal goes on trying with whatever comes next.
+Changes are applied in the order of ``commit``, all or nothing. If a merged transaction fails, the
+changes are tried again one by one, so that one that cannot be stored harms no other; a full disk
+fails each of them, and the journal goes on trying with whatever comes next.
 
-Reads (``run``) wait their turn on the same thread between two transactions: SQLite before 3.51.3 can lose committed
-pages when several connections share a WAL database, so there is only the one connection.
+Reads (``run``) wait their turn on the same thread between two transactions: SQLite before 3.51.3
+can lose committed pages when several connections share a WAL database, so there is only the one
+connection.
 """
 
 import time
@@ -26,7 +29,6 @@ from typing import Any, TypeVar
 from attrs import define, field
 from sqlalchemy import Connection, Engine, Table
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -38,7 +40,9 @@ _log = Logger()
 
 # Rows of one statement: many enough that the GIL is given up and taken back seldom
 # (``executemany`` does that for every row), few enough that statements stay cached.
-_CHUNKS = (200, 20, 1)
+# Fewer than _SMALL have a statement of their own number of rows.
+_LARGE = 200
+_SMALL = 20
 _MAX_CHANGES = 2_000
 _SOON_S = 0.005
 
@@ -52,7 +56,8 @@ class Changes:
     """What one step of the journey writes. Rows are tuples in the order of the table's columns."""
 
     messages: list[Row] = field(factory=list)
-    # (message id, state, error, network_error, done_at): the message has reached this state, no receipt is awaited.
+    # (message id, state, error, network_error, done_at): the message has reached this state, no
+    # receipt is awaited.
     closed: list[Row] = field(factory=list)
     # (message id, state): the message goes on.
     moved: list[Row] = field(factory=list)
@@ -72,7 +77,8 @@ class Changes:
 class Journal:
     """Owns the connection of a store and its thread."""
 
-    def __init__(self, engine: Engine, reactor: IReactorFromThreads) -> None:
+    def __init__(self, engine: Engine, reactor: Any) -> None:
+        """``reactor`` has callFromThread and callLater."""
         self._engine = engine
         self._reactor = reactor
         self._gathered: list[tuple[Changes, Deferred[None]]] = []
@@ -80,6 +86,9 @@ class Journal:
         self._work: SimpleQueue[Any] = SimpleQueue()
         self._thread: Thread | None = None
         self._stopped: Deferred[None] = Deferred()
+        # Called after the Deferreds of one transaction have fired: to do once what each of them
+        # asks for.
+        self.after_batch: Callable[[], None] = lambda: None
         # For operators: what the journal did since it was started.
         self.transactions = 0
         self.changes = 0
@@ -103,7 +112,8 @@ class Journal:
         done: Deferred[None] = Deferred()
         self._gathered.append((changes, done))
         if len(self._gathered) == 1:
-            # All that one turn of the reactor brings goes together, or the first would be committed alone.
+            # All that one turn of the reactor brings goes together, or the first would be committed
+            # alone.
             self._reactor.callLater(0, self._hand_in)
         return done
 
@@ -113,7 +123,8 @@ class Journal:
             self._gathered = []
 
     def run(self, function: Callable[[Connection], T]) -> Deferred[T]:
-        """Calls ``function(connection)`` on the journal's thread in a transaction of its own, after all that waits."""
+        """Calls ``function(connection)`` on the journal's thread in a transaction of its own, after
+        all that waits."""
         done: Deferred[T] = Deferred()
         self._hand_in()
         self._work.put((function, done))
@@ -162,14 +173,22 @@ class Journal:
                     self._commit(connection, [one])
                 return
             failure = Failure(StoreFailed(self.failing))
-            self._reactor.callFromThread(_tell, batch, failure)
+            self._reactor.callFromThread(self._tell, batch, failure)
         else:
             self.transactions += 1
             self.changes += len(batch)
             self.failing = ""
-            self._reactor.callFromThread(_tell, batch, None)
+            self._reactor.callFromThread(self._tell, batch, None)
         finally:
             self.seconds += time.perf_counter() - started
+
+    def _tell(self, batch: list[tuple[Changes, Deferred[None]]], failure: Failure | None) -> None:
+        for _, done in batch:
+            if failure is None:
+                done.callback(None)
+            else:
+                done.errback(failure)
+        self.after_batch()
 
     def _read(
         self, connection: Connection, function: Callable[[Connection], Any], done: Deferred[Any]
@@ -188,18 +207,11 @@ def _why(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).splitlines()[0][:200]
 
 
-def _tell(batch: list[tuple[Changes, Deferred[None]]], failure: Failure | None) -> None:
-    for _, done in batch:
-        if failure is None:
-            done.callback(None)
-        else:
-            done.errback(failure)
-
-
 def _store(connection: Connection, batch: list[Changes]) -> None:
     """Writes all changes of the batch in one transaction.
 
-    The order of the statements lets one batch put an entry and settle it, or insert a message and close it.
+    The order of the statements lets one batch put an entry and settle it, or insert a message and
+    close it.
     """
     merged = batch[0] if len(batch) == 1 else _merged(batch)
     # The driver's cursor: binding thousands of values through SQLAlchemy costs ten times as much.
@@ -258,22 +270,23 @@ Execute = Callable[[str, Sequence[Any]], object]
 
 
 def _many(execute: Execute, sql: Callable[[int], str], rows: Sequence[Row]) -> None:
-    """Runs the statement of ``sql(number of rows)`` over all rows, in a few sizes so that it stays cached."""
+    """Runs the statement of ``sql(number of rows)`` over all rows, in a few sizes so that it stays
+    cached."""
     start = 0
     left = len(rows)
-    for size in _CHUNKS:
-        while left >= size:
-            part = rows[start : start + size]
-            execute(sql(size), [value for row in part for value in row])
-            start += size
-            left -= size
+    while left:
+        size = _LARGE if left >= _LARGE else _SMALL if left >= _SMALL else left
+        values = [value for row in rows[start : start + size] for value in row]
+        execute(sql(size), values)
+        start += size
+        left -= size
 
 
 def _insert(execute: Execute, table: Table, rows: Sequence[Row], replace: bool = False) -> None:
     _many(execute, lambda n: _insert_sql(table, n, replace), rows)
 
 
-@lru_cache(64)
+@lru_cache(512)
 def _insert_sql(table: Table, rows: int, replace: bool) -> str:
     columns = [c.name for c in table.columns]
     sql = f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES {_marks(len(columns), rows)}"
@@ -298,7 +311,7 @@ def _update(
     _many(execute, lambda n: _update_sql(table, key, columns, n, also), latest)
 
 
-@lru_cache(64)
+@lru_cache(512)
 def _update_sql(
     table: str, key: tuple[str, ...], columns: tuple[str, ...], rows: int, also: str
 ) -> str:
@@ -315,7 +328,7 @@ def _delete(execute: Execute, table: str, key: tuple[str, ...], rows: Sequence[R
     _many(execute, lambda n: _delete_sql(table, key, n), rows)
 
 
-@lru_cache(64)
+@lru_cache(512)
 def _delete_sql(table: str, key: tuple[str, ...], rows: int) -> str:
     if len(key) == 1:
         return f"DELETE FROM {table} WHERE {key[0]} IN ({', '.join('?' * rows)})"

@@ -44,7 +44,8 @@ _DECODE = msgspec.msgpack.Decoder(_Content).decode
 
 
 def row(m: Message, open_until: int | None) -> tuple[object, ...]:
-    """The values of MESSAGE_COLUMNS for a message; ``open_until`` in ms, None if no receipt is awaited."""
+    """The values of MESSAGE_COLUMNS for a message; ``open_until`` in ms, None if no receipt is
+    awaited."""
     content = _ENCODE(
         (
             m.parts,
@@ -125,11 +126,12 @@ def _message(r: Any) -> Message:
 
 
 class Records:
-    """Reads messages, and sees to it that one message is one object for as long as anybody holds it.
+    """Reads messages, and sees to it that one message is one object for as long as anybody holds
+    it.
 
     The journey changes the object and commits what it changed, so there must never be two of them.
-    ``known`` is used on the reactor's thread only; reading runs on the journal's, and what it read is
-    exchanged for the known object by ``adopt``.
+    ``known`` is used on the reactor's thread only; reading runs on the journal's, and what it read
+    is exchanged for the known object by ``adopt``.
     """
 
     def __init__(self) -> None:
@@ -159,7 +161,8 @@ def read(connection: Connection, ids: Sequence[int]) -> list[Message]:
 def by_carrier_id(
     connection: Connection, carrier: str, carrier_ids: Sequence[str]
 ) -> list[tuple[str, int, int]]:
-    """(carrier id, message id, part number) of the newest part for each id that the carrier has acknowledged."""
+    """(carrier id, message id, part number) of the newest part for each id that the carrier has
+    acknowledged."""
     p = schema.part.c
     newest: dict[str, tuple[str, int, int]] = {}
     for start in range(0, len(carrier_ids), 500):

@@ -1,4 +1,5 @@
-"""The tables of the store, the same on SQLite and PostgreSQL; ``migrations/`` brings a store to this shape.
+"""The tables of the store, the same on SQLite and PostgreSQL; ``migrations/`` brings a store to
+this shape.
 
 Times are milliseconds since 1970 UTC.
 """
@@ -23,8 +24,9 @@ metadata = MetaData()
 # On SQLite only "INTEGER PRIMARY KEY" is the row's own key; BIGINT would get an index beside it.
 Id = BigInteger().with_variant(Integer(), "sqlite")
 
-# One row for each message ever accepted, MT and MO, and for each refused one that keeps a transaction.
-# What nobody searches by is in ``content`` (see records.py), so that a row costs one short insert.
+# One row for each message ever accepted, MT and MO, and for each refused one that keeps a
+# transaction. What nobody searches by is in ``content`` (see records.py), so that a row costs one
+# short insert.
 message = Table(
     "message",
     metadata,
@@ -50,8 +52,8 @@ Index(
     postgresql_where=text("open_until IS NOT NULL"),
 )
 
-# What waits to be sent or handed over. A row lives from the transaction of the state it follows from
-# to the transaction that settles it (I3).
+# What waits to be sent or handed over. A row lives from the transaction of the state it follows
+# from to the transaction that settles it (I3).
 queue = Table(
     "queue",
     metadata,
@@ -93,7 +95,8 @@ early_receipt = Table(
     sqlite_with_rowid=False,
 )
 
-# Accounts, carriers and routes, each a document as smsgw apply takes it, with secrets hashed or encrypted.
+# Accounts, carriers and routes, each a document as smsgw apply takes it, with secrets hashed or
+# encrypted.
 provision = Table(
     "provision",
     metadata,

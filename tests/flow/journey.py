@@ -1,4 +1,4 @@
-"""All parts of the journey on one store and one clock, with doubles of links and sessions at its ends."""
+"""All parts of the journey on one store and one clock, with doubles of links and sessions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -100,7 +100,7 @@ class FakeLink:
         return succeed(None)
 
     def submit(self, items: Sequence[tuple[SubmitSm, Entry]]) -> None:
-        assert self.up and items
+        assert self.up
         self.writes += 1
         self.submitted += items
 
@@ -123,7 +123,7 @@ class FakeLink:
     def answer(
         self, status: int = 0, count: int | None = None, names: Sequence[str] = ()
     ) -> list[Entry]:
-        """Answers what was submitted first, ``count`` or all; with ids a0, a1 ... if ``names`` gives none."""
+        """Answers what was submitted first, ``count`` or all, with ``names`` or a0, a1 ... as ids."""
         answered, self.submitted = self.submitted[:count], self.submitted[count or 1 << 30 :]
         ids = [*names, *(f"a{n}" for n in range(len(names), len(answered)))]
         answers: list[tuple[Entry, Pdu]] = [
@@ -202,9 +202,7 @@ class Journey:
         self.inbound = Inbound(self.current, self.queues, self.known, self.identities, now)
         self.acceptance = Acceptance(self.current, self.queues, self.known, self.identities, now)
         self.wordings = Wordings(self.config, self.current)
-        self.handover = Handover(
-            self.queues, self.settlement, self.wordings, self.clock, now
-        )
+        self.handover = Handover(self.queues, self.settlement, self.wordings, self.clock, now)
 
     def restart(self) -> None:
         """A new process on the same store: nothing is left of what was in memory only."""
@@ -288,8 +286,16 @@ class Journey:
         self.handover.delivered_to(session, answers)  # type: ignore[arg-type]
         return [entry for _, entry in answered]
 
+    def lose(self, session: FakeSession) -> None:
+        """The session is lost: its deliveries have no answer, and then it is unbound."""
+        session.close_reason = "closed by the peer"
+        session.room = 0
+        if session.delivered:
+            self.respond(session, None)
+        self.handover.unbound(session)  # type: ignore[arg-type]
+
     def sent(self, name: str = "a0", carrier: str = "north", **fields: Any) -> Message:
-        """A message whose parts the carrier has acknowledged, as ``name`` or ``name``.0, ``name``.1 ..."""
+        """A message that the carrier has acknowledged: ``name``, or its parts ``name``.0, .1 ..."""
         message = self.accepted(**fields)
         taker = self.taker(f"carrier:{carrier}")
         answers: list[tuple[Entry, Pdu | None]] = []
@@ -344,10 +350,7 @@ class Journey:
         return read  # type: ignore[no-any-return]
 
     def check(self) -> None:
-        """I3: what is not at its end has something to bring it there, and nothing else has an entry.
-
-        A receipt or notification of a message that is at its end is such a something.
-        """
+        """I3: what is not at its end has something to bring it there, and nothing else has."""
         entries = self.entries()
         ids = {row.id for row in self.rows(schema.message)}
         messages = {
@@ -357,16 +360,16 @@ class Journey:
         handed = {row.message for row in entries if row.kind == Kind.MO}
         for row in entries:
             final = MessageState(messages[row.message].state).final
-            self.test.assertFalse(final and row.kind in (Kind.SEND, Kind.MO), row)
+            assert not (final and row.kind in (Kind.SEND, Kind.MO)), row
         for message in messages.values():
             if MessageState(message.state).final:
                 continue
             if message.direction == Direction.MO:
-                self.test.assertIn(message.id, handed)
+                assert message.id in handed
                 continue
             for part in range(len(message.parts)):
                 known = part in message.acknowledged
-                self.test.assertNotEqual(known, (message.id, part) in waiting, message)
+                assert known != ((message.id, part) in waiting), message
 
 
 class JourneyCase(TestCase):
@@ -374,8 +377,9 @@ class JourneyCase(TestCase):
 
     def setUp(self) -> None:
         self.journey = Journey(self)
+        self.addCleanup(self.at_the_end)
 
-    def tearDown(self) -> None:
+    def at_the_end(self) -> None:
         self.journey.journal.broken = ""
         self.journey.journal.release()
         self.journey.check()

@@ -271,9 +271,7 @@ def test_times_are_read_absolutely_and_relatively() -> None:
     read = message(submit(validity_period=b"270115083000000+"))
     assert read.validity_ms == 30 * MINUTE_MS
     read = message(
-        submit(
-            schedule_delivery_time=b"270115090000000+", validity_period=b"000000020000000R"
-        )
+        submit(schedule_delivery_time=b"270115090000000+", validity_period=b"000000020000000R")
     )
     assert (read.schedule_at, read.validity_ms) == (NOW_MS + HOUR_MS, HOUR_MS)
 

@@ -1,0 +1,52 @@
+"""Route: who takes a message, and who after that."""
+
+from attrs import evolve
+
+from smsgw.flow import route
+from smsgw.provisioning import Provisioning
+from smsgw.queues import Kind
+from smsgw.rules.tables import Tables
+from tests.flow.journey import NORTH, NOW_MS, a_message, provisioned
+
+
+def tables(provisioning: Provisioning | None = None) -> Tables:
+    return Tables(provisioning or provisioned())
+
+
+def test_the_destination_decides_the_route() -> None:
+    """A route is chosen by the normalised destination; there may be none."""
+    chosen = route.choose(a_message(destination="447700900123"), tables())
+    assert chosen is not None
+    assert chosen.name == "uk"
+    assert route.choose(a_message(destination="33123456789"), tables()) is None
+
+
+def test_each_part_has_an_entry_for_the_first_carrier() -> None:
+    """Entries have ids in a row, the message's expiry, and the time given."""
+    message = a_message(parts=[b"1", b"2", b"3"], carriers=["north", "south"], expires_at=9)
+    entries = route.entries(message, 100, NOW_MS)
+    assert [(entry.id, entry.part) for entry in entries] == [(100, 0), (101, 1), (102, 2)]
+    for entry in entries:
+        assert entry.message is message
+        assert (entry.queue, entry.due, entry.kind) == (NORTH, NOW_MS, Kind.SEND)
+        assert (entry.attempts, entry.expires_at) == (0, 9)
+
+
+def test_the_next_carrier_is_the_one_after_that_which_refused() -> None:
+    """In the order of the route, each once."""
+    message = a_message(carriers=["north", "south"])
+    assert route.next_carrier(message, "north", tables()) == "south"
+    assert route.next_carrier(message, "south", tables()) is None
+
+
+def test_a_carrier_that_is_no_longer_provisioned_is_passed_over() -> None:
+    """The message keeps the route it had; what is gone from it cannot take it."""
+    message = a_message(carriers=["north", "east", "south"])
+    assert route.next_carrier(message, "north", tables()) == "south"
+    provisioning = evolve(provisioned(), carriers={})
+    assert route.next_carrier(message, "north", tables(provisioning)) is None
+
+
+def test_after_a_carrier_that_is_none_of_the_route_comes_nobody() -> None:
+    """What the route does not name cannot say where it goes on."""
+    assert route.next_carrier(a_message(carriers=["north"]), "east", tables()) is None
