@@ -1,6 +1,7 @@
 """Makes the parts of the gateway, wires them together, and starts and stops them in the right
 order."""
 
+import gc
 import time
 from functools import partial
 from typing import Any
@@ -110,6 +111,11 @@ class Gateway(Service):
         await self.queues.load()
         self.settlement.start()
         await self._listen()
+        # What is here now stays: the collector need not look at it again. And what a burst of
+        # messages makes is freed by counting; a cycle is rare, so it looks less often.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 50)
         self.carriers.provision(self.tables.carriers)
 
     async def reload(self) -> None:

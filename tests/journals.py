@@ -1,4 +1,4 @@
-"""A journal without a thread: it writes and reads at once on a real store, or fails or waits as a test says."""
+"""A journal without a thread: it works at once on a real store, or fails or waits as a test says."""
 
 import shutil
 from collections import deque
@@ -30,13 +30,14 @@ class _AtOnce:
 class SynchronousJournal(Journal):
     """What it gives back has fired already, unless ``waiting``.
 
-    ``broken`` is why commits fail with ``StoreFailed``, "" while they do not. While ``waiting`` is
-    true, commits and reads stand in line until ``release``.
+    ``broken`` is why commits fail with ``StoreFailed``, ``unreadable`` why reads do, "" while they
+    do not. While ``waiting`` is true, commits and reads stand in line until ``release``.
     """
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine, _AtOnce())  # type: ignore[arg-type]
         self.broken = ""
+        self.unreadable = ""
         self.waiting = False
         self._line: deque[Callable[[], None]] = deque()
         self.connection = engine.connect()
@@ -61,7 +62,7 @@ class SynchronousJournal(Journal):
     def run(self, function: Callable[..., T]) -> Deferred[T]:
         """See ``Journal``."""
         done: Deferred[T] = Deferred()
-        self._do(lambda: self._read(self.connection, function, done))
+        self._do(lambda: self._look(function, done))
         return done
 
     @property
@@ -82,6 +83,17 @@ class SynchronousJournal(Journal):
             self._line.append(action)
         else:
             action()
+
+    def forget(self) -> None:
+        """The process dies: what waits is never done."""
+        self._line.clear()
+        self.waiting = False
+
+    def _look(self, function: Callable[..., Any], done: Deferred[Any]) -> None:
+        if self.unreadable:
+            done.errback(Failure(StoreFailed(self.unreadable)))
+        else:
+            self._read(self.connection, function, done)
 
     def _write(self, changes: Changes, done: Deferred[None]) -> None:
         if self.broken:

@@ -113,6 +113,11 @@ class Outlet:
     def _broken(self, failure: Failure) -> None:
         _log.failure("carrier {name}: settle", failure, name=self.carrier.form.name)
 
+    def resize(self, old: int, new: int) -> None:
+        """The window is another; a link that has been slowed down goes on from where it is."""
+        if self._allowed >= old:
+            self._allowed = float(new)
+
     def _slow_down(self) -> None:
         now = self.carrier.clock.seconds()
         # Many answers of one burst say the same thing once.
@@ -163,6 +168,8 @@ class CarrierSide:
 
     def adjust(self, form: Carrier) -> None:
         """Takes over a changed form that does not need new links (rate, window)."""
+        for outlet in self._outlets.values():
+            outlet.resize(self.form.window, form.window)
         self.form = form
         if form.rate != self.bucket.rate:
             self.bucket = TokenBucket(form.rate)

@@ -31,6 +31,7 @@ from zope.interface import implementer
 
 from smsgw.http.site import Refuse, Request, Response, Site, access_log, plain_refusal
 from smsgw.http.wire import CONTINUE, RequestError, fault, host_of, octets
+from smsgw.transport import write
 
 SLICE = 8192  # octets given to the parser at a time
 WAITING_MARK = 8  # requests that wait; reading pauses at it
@@ -376,7 +377,7 @@ class HttpConnection(Protocol):
     def _write(self, response: Response, request: Request | None, keep: bool) -> None:
         """One write for head and body."""
         server = self._server
-        self._wire.write(octets(response, request, keep, server.date))
+        write(self._wire, octets(response, request, keep, server.date))
         if server.access and request is not None:
             access_log.info(
                 "%s %s %s %d %d",

@@ -232,35 +232,26 @@ class EmbeddedQueues:
             self._page(q)
 
     def _hand_out(self, q: _Queue) -> bool:
-        """Gives ready entries to the consumers with the most room; False when there are none, or no
-        room."""
+        """Gives ready entries to the consumer with the most room, what is left to the next, and so
+        on: few entries are one write, many are work for all. False when there are none, or no room.
+        """
         ready = q.ready
-        if not ready or not q.consumers or self._stopped:
+        if not ready or self._stopped:
             return False
-        rooms = [(c.room, c) for c in q.consumers]
-        room = sum(r for r, _ in rooms if r > 0)
-        if room <= 0:
-            return False
-        # Fewer entries than room: share them out in proportion, so that every link has work.
-        share = min(1.0, len(ready) / room)
         given = False
-        for free, consumer in sorted(rooms, key=lambda r: -r[0]):
-            if free <= 0:
-                break
+        for room, consumer in sorted(
+            ((consumer.room, consumer) for consumer in q.consumers), key=_by_room, reverse=True
+        ):
             batch: list[Entry] = []
-            limit = max(1, round(free * share))
-            while ready and len(batch) < limit:
+            while ready and len(batch) < room:
                 entry = ready.popleft()
                 if not entry.gone:
                     entry.taken = True
                     batch.append(entry)
-            if batch:
-                given = True
-                try:
-                    consumer.take(batch)
-                except Exception:
-                    # What was committed must not look as if it had not been (I1).
-                    _log.failure("queue {queue}: a consumer failed", queue=q.name)
+            if not batch:
+                break
+            given = True
+            consumer.take(batch)
         return given
 
     def _page(self, q: _Queue) -> None:
@@ -300,6 +291,10 @@ class EmbeddedQueues:
             self._pump(q)
 
         self._clock.callLater(_RETRY_PAGE_S, again)
+
+
+def _by_room(pair: tuple[int, Consumer]) -> int:
+    return pair[0]
 
 
 def _read_page(

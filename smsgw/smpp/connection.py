@@ -44,6 +44,7 @@ from smsgw.smpp.events import (
 from smsgw.smpp.pdu import Bind, Pdu
 from smsgw.smpp.session import Session
 from smsgw.smpp.states import BOUND, Role
+from smsgw.transport import write
 
 INTAKE_MARK = 1000  # unanswered requests of the peer above which it is not read
 
@@ -303,7 +304,7 @@ class SmppConnection(protocol.Protocol):
         session = self.session
         octets = session.take()
         if octets:
-            self._transport.write(octets)
+            write(self._transport, octets)
         if session.ended:
             self._finish()
             return

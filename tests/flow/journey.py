@@ -84,12 +84,16 @@ class FakeLink:
     side: Any = None
     name: str = "1"
     up: bool = False
-    room: int = 1000
+    free: int = 1000
     started: int = 0
     stopped: int = 0
     submitted: list[tuple[SubmitSm, Entry]] = field(factory=list)
     writes: int = 0
     responses: list[DeliverSmResp] = field(factory=list)
+
+    @property
+    def room(self) -> int:
+        return self.free if self.up else 0
 
     def start(self) -> None:
         self.started += 1
@@ -123,7 +127,7 @@ class FakeLink:
     def answer(
         self, status: int = 0, count: int | None = None, names: Sequence[str] = ()
     ) -> list[Entry]:
-        """Answers what was submitted first, ``count`` or all, with ``names`` or a0, a1 ... as ids."""
+        """Answers what was submitted first, ``count`` or all, with ``names``, a0, a1 ... as ids."""
         answered, self.submitted = self.submitted[:count], self.submitted[count or 1 << 30 :]
         ids = [*names, *(f"a{n}" for n in range(len(names), len(answered)))]
         answers: list[tuple[Entry, Pdu]] = [

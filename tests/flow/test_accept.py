@@ -310,7 +310,7 @@ class AcceptTests(JourneyCase):
         assert outcome == Refusal(Reason.ACCOUNT_INACTIVE)
 
     def test_what_the_store_does_not_take_is_refused(self) -> None:
-        """All of the batch: what would have been accepted, and what would have kept a transaction."""
+        """All of the batch: what would have been accepted, or have kept a transaction."""
         self.journey.journal.broken = "disk full"
         outcomes = self.journey.accept(
             a_message(), a_message(destination=ELSEWHERE), a_message(destination="abc")

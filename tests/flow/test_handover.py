@@ -1,4 +1,4 @@
-"""Handover: receipts and MO go to any session of the account that may receive, until one has them."""
+"""Handover: receipts and MO go to any session of the account that may receive."""
 
 from typing import Any
 

@@ -12,6 +12,7 @@ from smsgw.queues import Entry, Kind
 from smsgw.smpp.constants import TEMPORARY, Status
 from smsgw.smpp.pdu import GenericNack, Pdu, SubmitSmResp
 from smsgw.store import schema
+from smsgw.store.journal import StoreFailed
 from tests.flow.journey import (
     ACME,
     HOUR_MS,
@@ -506,15 +507,11 @@ class ExpiryTests(SettleCase):
     def test_a_read_that_fails_is_tried_again(self) -> None:
         """A fault of the look does not end the looking."""
 
-        class Fault(Exception):
-            pass
-
         message = self.journey.accepted(validity_ms=HOUR_MS)
-        run = self.journey.journal.run
-        self.journey.journal.run = lambda function: (_ for _ in ()).throw(Fault)  # type: ignore
+        self.journey.journal.unreadable = "disk failed"
         self.advance(3610)
-        assert len(self.flushLoggedErrors(Fault)) >= 1
-        self.journey.journal.run = run  # type: ignore[method-assign]
+        assert len(self.flushLoggedErrors(StoreFailed)) >= 1
+        self.journey.journal.unreadable = ""
         self.advance(5)
         self.assert_closed(message, MessageState.EXPIRED, 220)
 

@@ -1,7 +1,8 @@
-"""Traffic on both sides of a gateway, with books of it that outlive its crashes, and the laws of I1 and I2."""
+"""Traffic on both sides of a gateway, and books of it that outlive its crashes (I1, I2)."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 from attrs import define, field
@@ -147,7 +148,7 @@ def _twice(
     by_crash: Counter[int] = Counter()
     lines = []
     for what, runs in happened.items():
-        for run, following in zip(runs, runs[1:], strict=False):
+        for run, following in pairwise(runs):
             if run == following and not within_a_run:
                 lines.append(f"{what} was {word} twice within run {run}")
             by_crash[run] += 1

@@ -132,13 +132,15 @@ class EmbeddedTests(TestCase):
         await self.settle(taker)
         self.assertEqual(taker.seen[-2:], [5_000, 5_001])
 
-    async def test_two_consumers_share_what_there_is(self) -> None:
-        """Entries go to all consumers in proportion to their room."""
+    async def test_entries_go_to_the_consumer_with_the_most_room_first(self) -> None:
+        """Few entries are one batch for one consumer; what it has no room for goes to the next."""
         first, second = Taker(30), Taker(10)
-        self.queues.subscribe(QUEUE, first)
         self.queues.subscribe(QUEUE, second)
-        await self.commit(self.putting(*range(1, 21)))
-        self.assertEqual((len(first.taken), len(second.taken)), (15, 5))
+        self.queues.subscribe(QUEUE, first)
+        await self.commit(self.putting(*range(1, 26)))
+        self.assertEqual((len(first.taken), len(second.taken)), (25, 0))
+        await self.commit(self.putting(*range(26, 46)))
+        self.assertEqual((len(first.taken), len(second.taken)), (30, 10))
 
     async def test_a_postponed_entry_comes_again_when_it_is_due(self) -> None:
         """A retry is a due time, and counts its attempts."""

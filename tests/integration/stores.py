@@ -1,0 +1,70 @@
+"""Reads the store of a gateway that does not run: state and queue must be in step (I3)."""
+
+import shutil
+import sqlite3
+import tempfile
+from pathlib import Path
+
+from smsgw.store.records import FINAL_STATES
+
+
+def laws_of_the_store(database: Path) -> list[str]:
+    """What breaks I3 in the store, which is left as it is."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "copy.db")
+        for suffix in ("", "-wal"):
+            if Path(f"{database}{suffix}").exists():
+                shutil.copy(f"{database}{suffix}", f"{copy}{suffix}")
+        connection = sqlite3.connect(copy)
+        try:
+            return _laws(connection)
+        finally:
+            connection.close()
+
+
+def _laws(connection: sqlite3.Connection) -> list[str]:
+    if connection.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
+        return ["the store is corrupt"]
+    messages = {
+        row[0]: row[1:]
+        for row in connection.execute("SELECT id, direction, state, parts FROM message")
+    }
+    entries: dict[int, list[tuple[int, int]]] = {}
+    for message, kind, part in connection.execute("SELECT message, kind, part FROM queue"):
+        entries.setdefault(message, []).append((kind, part))
+    taken: dict[int, set[int]] = {}
+    for message, number in connection.execute("SELECT message, number FROM part"):
+        taken.setdefault(message, set()).add(number)
+    lines = [f"an entry of message {id}, which there is not" for id in entries.keys() - messages]
+    for id, (direction, state, parts) in messages.items():
+        waiting = [part for kind, part in entries.get(id, ()) if kind in (0, 1)]
+        if state in FINAL_STATES:
+            if waiting:
+                lines.append(f"message {id} has the final state {state} and waits to be sent")
+        elif direction:
+            if len(waiting) != 1:
+                lines.append(f"MO {id} has the state {state} and {len(waiting)} entries")
+        elif sorted(waiting + list(taken.get(id, ()))) != list(range(parts)):
+            lines.append(
+                f"message {id} of {parts} parts has the state {state}: parts {waiting} wait, "
+                f"parts {sorted(taken.get(id, ()))} were taken by the carrier"
+            )
+    return lines
+
+
+def states(database: Path) -> dict[int, int]:
+    """State of each message by id."""
+    connection = sqlite3.connect(database)
+    try:
+        return dict(connection.execute("SELECT id, state FROM message"))
+    finally:
+        connection.close()
+
+
+def entries(database: Path) -> int:
+    """How many queue entries there are."""
+    connection = sqlite3.connect(database)
+    try:
+        return int(connection.execute("SELECT count(*) FROM queue").fetchone()[0])
+    finally:
+        connection.close()

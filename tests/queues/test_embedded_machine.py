@@ -1,0 +1,286 @@
+"""The embedded queues under any order of events, with commits and reads that are late, fail, or are lost.
+
+The store is the truth: a row is an entry that is neither settled nor lost. Lines and pages are tiny, so that a
+few entries make a queue fall behind.
+"""
+
+from unittest.mock import patch
+
+from attrs import define, field
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
+from sqlalchemy import text
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from smsgw.message import Message
+from smsgw.queues import Entry, Kind, Transaction, embedded
+from smsgw.queues.embedded import EmbeddedQueues
+from smsgw.store import records
+from smsgw.store.records import Records
+from tests.journals import SynchronousJournal, a_journal
+
+QUEUE = "carrier:north"
+RESIDENT = 8
+PAGE = 4
+LOW = 2
+
+
+@define(eq=False)
+class Taker:
+    """A link or session; what it is given, it has until the store has taken its answer."""
+
+    machine: "QueueMachine"
+    window: int
+    subscribed: bool = True
+    has: list[Entry] = field(factory=list)
+    answered: int = 0  # of those that it has; the answers are on their way to the store
+
+    @property
+    def room(self) -> int:
+        return self.window - len(self.has)
+
+    def take(self, entries: list[Entry]) -> None:
+        machine = self.machine
+        assert self.subscribed, "an unsubscribed consumer is given entries"
+        assert 0 < len(entries) <= self.room, "more than there is room for"
+        for entry in entries:
+            row = machine.rows().get(entry.id)
+            assert row is not None, "handed out before it is stored, or after it is settled"
+            assert row == (entry.due, entry.attempts), "not as it is stored"
+            assert entry.due <= machine.now_ms, "handed out before it is due"
+            assert entry.id not in machine.held(), "handed out twice"
+            first = min(due for id, (due, _) in machine.waiting().items())
+            assert entry.due == first, "handed out before one that was due earlier"
+            assert entry.message.id == entry.id - 1, "of another message"
+            self.has.append(entry)
+
+
+class QueueMachine(RuleBasedStateMachine):
+    """Everything that may happen to one queue."""
+
+    journal: SynchronousJournal  # one for all examples, given by the test
+    takers = Bundle("takers")
+
+    @initialize()
+    def begin(self) -> None:
+        self.journal.forget()
+        self.journal.broken = self.journal.unreadable = ""
+        for table in ("message", "queue"):
+            self.journal.connection.connection.cursor().execute(f"DELETE FROM {table}")
+        self.clock = Clock()
+        self.clock.rightNow = 1_000.0
+        self.ids = 0
+        self.widest = 0
+        self.start()
+
+    def start(self) -> None:
+        self.all: list[Taker] = []
+        self.known = Records()
+        self.queues = EmbeddedQueues(self.journal, self.known, self.clock, self.clock.seconds)
+
+    # What the rules ask
+
+    @property
+    def now_ms(self) -> int:
+        return int(self.clock.seconds() * 1000)
+
+    def rows(self) -> dict[int, tuple[int, int]]:
+        """Due time and attempts of all entries in the store."""
+        cursor = self.journal.connection.connection.cursor()
+        cursor.execute("SELECT id, due, attempts FROM queue")
+        return {id: (due, attempts) for id, due, attempts in cursor.fetchall()}
+
+    def held(self) -> set[int]:
+        """What consumers have."""
+        return {entry.id for taker in self.all for entry in taker.has}
+
+    def waiting(self) -> dict[int, tuple[int, int]]:
+        """What is due and nobody has."""
+        held = self.held()
+        return {
+            id: row
+            for id, row in self.rows().items()
+            if id not in held and row[0] <= self.now_ms
+        }
+
+    def quiet(self) -> bool:
+        """True if nothing is on its way to the store or from it."""
+        return not self.journal.line and not self.queues._queue(QUEUE).paging
+
+    # What may happen
+
+    @rule(count=st.integers(1, 6), delay=st.sampled_from([0, 0, 0, 500, 3_000]), fails=st.booleans())
+    def put(self, count: int, delay: int, fails: bool) -> None:
+        transaction = Transaction()
+        for _ in range(count):
+            self.ids += 2
+            message = Message("1", "2", parts=[b"x"], id=self.ids, account="a")
+            self.known.known[message.id] = message
+            transaction.changes.messages.append(records.row(message, None))
+            entry = Entry(self.ids + 1, QUEUE, self.now_ms + delay, Kind.SEND, message)
+            transaction.put.append(entry)
+        fails = fails and not self.journal.line
+        self.journal.broken = "disk full" if fails else ""
+        done = self.queues.commit(transaction)
+        self.journal.broken = ""
+        done.addErrback(lambda failure: None)
+
+    @rule(target=takers, window=st.integers(1, 12))
+    def subscribe(self, window: int) -> Taker:
+        taker = Taker(self, window)
+        self.all.append(taker)
+        self.widest = max(self.widest, sum(t.window for t in self.all if t.subscribed or t.has))
+        self.queues.subscribe(QUEUE, taker)
+        return taker
+
+    @rule(taker=takers)
+    def unsubscribe(self, taker: Taker) -> None:
+        """It keeps what it has, and may still answer."""
+        taker.subscribed = False
+        self.queues.unsubscribe(QUEUE, taker)
+
+    @rule(taker=takers, count=st.integers(1, 6), fails=st.booleans())
+    def settle(self, taker: Taker, count: int, fails: bool) -> None:
+        transaction = Transaction()
+        for entry in self.answering(taker, count):
+            transaction.settle(entry)
+        self.commit(taker, transaction, fails)
+
+    @rule(taker=takers, count=st.integers(1, 6), delay=st.sampled_from([0, 1_000, 5_000]))
+    def postpone(self, taker: Taker, count: int, delay: int) -> None:
+        transaction = Transaction()
+        for entry in self.answering(taker, count):
+            transaction.postpone(entry, self.now_ms + delay)
+        self.commit(taker, transaction, False)
+
+    def answering(self, taker: Taker, count: int) -> list[Entry]:
+        if taker not in self.all:  # it was of a process that is no more
+            return []
+        entries = taker.has[taker.answered :][:count]
+        taker.answered += len(entries)
+        return entries
+
+    def commit(self, taker: Taker, transaction: Transaction, fails: bool) -> None:
+        """As settle and handover do: tried again until the store takes it; then there is room."""
+        entries = transaction.settled + transaction.postponed
+        if not entries:
+            return
+        queues = self.queues
+
+        def stored(_: None) -> None:
+            for entry in entries:
+                taker.has.remove(entry)
+            taker.answered -= len(entries)
+            if queues is self.queues:
+                queues.pump(QUEUE)
+
+        def again(_: object) -> Deferred[None]:
+            transaction.unwritten()
+            return queues.commit(transaction)
+
+        self.journal.broken = "disk full" if fails and not self.journal.line else ""
+        # The consumer lets go of entries before they are given to others.
+        self.journal.waiting, waited = True, self.journal.waiting
+        done = queues.commit(transaction)
+        done.addErrback(again)
+        done.addCallback(stored)
+        if not waited:
+            self.journal.release(1)
+            self.journal.broken = ""
+            self.journal.release()
+        self.journal.broken = ""
+
+    @rule(seconds=st.sampled_from([0.0, 0.3, 1.0, 4.0, 70.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    @rule()
+    def slow_down(self) -> None:
+        """From now on commits and reads take their time."""
+        self.journal.waiting = True
+
+    @rule(count=st.integers(1, 3))
+    def work(self, count: int) -> None:
+        self.journal.release(count)
+
+    @rule()
+    def catch_up(self) -> None:
+        self.journal.release()
+
+    @precondition(lambda self: not self.journal.line)
+    @rule()
+    def cannot_read(self) -> None:
+        """A page that is wanted now is not had, but a second later."""
+        self.journal.unreadable = "disk failed"
+        self.queues.pump(QUEUE)
+        self.journal.unreadable = ""
+
+    @rule(orderly=st.booleans(), takers=st.lists(consumes(takers), max_size=1))
+    def restart(self, orderly: bool, takers: list[Taker]) -> None:
+        """A new process on the same store; what was on its way to it is lost, unless it stops in order."""
+        self.queues.stop()
+        if orderly:
+            self.journal.release()
+        self.journal.forget()
+        for call in self.clock.getDelayedCalls():
+            call.cancel()
+        self.start()
+        done = Deferred.fromCoroutine(self.queues.load())
+        assert done.called
+
+    # What always holds
+
+    @invariant()
+    def memory_is_bounded(self) -> None:
+        if not hasattr(self, "queues"):
+            return
+        q = self.queues._queue(QUEUE)
+        assert len(q.ready) <= RESIDENT + self.widest
+        assert len(q.held) <= RESIDENT + 2 * self.widest
+
+    @invariant()
+    def what_is_due_is_with_a_consumer_that_has_room(self) -> None:
+        if hasattr(self, "queues") and self.quiet():
+            if any(t.subscribed and t.room > 0 for t in self.all):
+                assert not self.waiting()
+
+    def teardown(self) -> None:
+        """In the end every entry is delivered, and once settled it is gone."""
+        if not hasattr(self, "queues"):
+            return
+        self.catch_up()
+        taker = self.subscribe(5)
+        for _ in range(500):
+            for each in self.all:
+                self.settle(each, 100, False)
+            if not self.rows():
+                break
+            self.clock.advance(1)
+        assert self.rows() == {}
+        assert taker.has == []
+        assert self.queues._queue(QUEUE).held == {}
+
+
+del multiple
+
+
+class EmbeddedMachineTests(SynchronousTestCase):
+    def test_every_entry_is_delivered_until_settled_and_never_to_two(self) -> None:
+        """In order of their due times, within bounds, whatever happens in between."""
+        QueueMachine.journal = a_journal(self)
+        with patch.multiple(embedded, RESIDENT=RESIDENT, PAGE=PAGE, LOW=LOW):
+            run = QueueMachine.TestCase("runTest")
+            run.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+            run.runTest()
