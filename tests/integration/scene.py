@@ -103,14 +103,16 @@ class Scene(TestCase):
         self.addCleanup(lambda: Deferred.fromCoroutine(end()))
         return carrier
 
-    async def esme(self, name: str = "acme", kind: str = "transceiver") -> Esme:
+    async def esme(
+        self, name: str = "acme", kind: str = "transceiver", version: int = 0x34
+    ) -> Esme:
         """A bound ESME of an account."""
         esme = Esme()
         endpoint = HostnameEndpoint(reactor, "127.0.0.1", self.smpp_port)
         await connectProtocol(endpoint, esme)
         self.addCleanup(esme.closed)
         self.addCleanup(esme.close)
-        answer = await esme.bind(kind, system_id=name, password=SECRET)
+        answer = await esme.bind(kind, name, SECRET, version)
         assert answer.status == 0, answer
         return esme
 

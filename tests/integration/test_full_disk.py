@@ -1,4 +1,4 @@
-"""A store that cannot be written: what is not stored is not acknowledged, and it mends by itself."""
+"""A store that cannot be written: nothing is acknowledged that is not stored; it mends itself."""
 
 import os
 import resource
