@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from hashlib import blake2b
 from secrets import token_bytes
+from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.threads import deferToThread
@@ -42,6 +43,8 @@ class Doors:
         # (kind, username, keyed hash of the password) -> the argon2 hash that it matched
         self._good: dict[tuple[str, str, bytes], str] = {}
         self._failures: dict[str, tuple[float, int]] = {}
+        # Who waits for a slow check under way, by what is being checked and for which address.
+        self._checking: dict[tuple[object, ...], list[Deferred[Login | Refusal]]] = {}
         self.failed = 0
 
     def allowed(self, kind: str, peer: str) -> bool:
@@ -74,6 +77,14 @@ class Doors:
         account, credential, _ = self._tables().credentials[kind, username]
         expected = credential.password_hash
 
+        # A client that binds many sessions at once makes one guess, and costs one check.
+        key = (*self._entry(kind, username, password), expected, peer)
+        if key in self._checking:
+            answer: Deferred[Login | Refusal] = Deferred()
+            self._checking[key].append(answer)
+            return answer
+        waiting = self._checking[key] = []
+
         wrong = Refusal(Reason.WRONG_PASSWORD)
         # Counted before it is known: or many guesses at once would all be tried.
         self._count(wrong, peer)
@@ -87,7 +98,13 @@ class Doors:
             self._good[self._entry(kind, username, password)] = expected
             return _login(account, credential)
 
-        return self._run(lambda: verify(expected, password)).addCallback(checked)
+        def told(outcome: Any) -> Any:
+            del self._checking[key]
+            for answer in waiting:
+                answer.callback(outcome)  # a Failure is the errback of each
+            return outcome
+
+        return self._run(lambda: verify(expected, password)).addCallback(checked).addBoth(told)
 
     def _refused(
         self, found: tuple[Account, Credential, AllowList] | None, peer: str

@@ -130,6 +130,7 @@ class Esmes:
             if isinstance(message, Refusal):
                 status = session.profile.status(message.reason)
                 refused.append(SubmitSmResp(sequence=pdu.sequence, status=status))
+                self._acceptance.count(message.reason, 1)
             else:
                 if session.version < _V34:
                     message.alias = self._next_alias(now_ms)

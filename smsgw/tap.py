@@ -84,7 +84,7 @@ def makeService(options: Options) -> IService:
 
     def cannot(failure: Failure) -> None:
         if failure.check(CannotStart):
-            print(failure.getErrorMessage(), file=sys.stderr, flush=True)
+            _log.critical("{why}", why=failure.getErrorMessage())
         else:
             _log.failure("smsgw: cannot start", failure)
         # The reactor knows no exit code; this is the last thing that the process does.
@@ -96,7 +96,7 @@ def makeService(options: Options) -> IService:
     def on_signal(*_: object) -> None:
         reactor.callFromThread(reactor.stop)
 
-    # twistd's own reaction to SIGTERM would end a drained process with the signal rather than with
-    # 0.
-    reactor.callWhenRunning(signal.signal, signal.SIGTERM, on_signal)
+    # twistd's own reaction would end a drained process with the signal rather than with 0.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        reactor.callWhenRunning(signal.signal, number, on_signal)
     return gateway

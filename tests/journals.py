@@ -1,4 +1,4 @@
-"""A journal without a thread: it works at once on a real store, or fails or waits as a test says."""
+"""A journal without a thread: it works at once on a real store, fails, or waits, as a test says."""
 
 import shutil
 from collections import deque

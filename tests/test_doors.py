@@ -176,7 +176,7 @@ class DoorsTests(TestCase):
         assert isinstance(self.login(), Login)
 
     def test_what_is_no_guess_does_not_count_as_one(self) -> None:
-        """An address that is not allowed, or a suspended account, is refused without being counted."""
+        """A suspended account, or a wrong address, is refused without being counted."""
         self.provision(an_account(suspended=True))
         for _ in range(2 * FAILURES):
             assert self.refused() is Reason.ACCOUNT_INACTIVE
@@ -184,12 +184,42 @@ class DoorsTests(TestCase):
         assert isinstance(self.login(), Login)
 
     def test_guesses_sent_together_are_limited_too(self) -> None:
-        """However many are being checked at once, after 20 have failed no more are."""
-        waiting = [self.doors.login("smpp", "acme", f"guess{n}", PEER) for n in range(FAILURES)]
+        """Each counts when it is made, so no more than 20 are tried, however many come at once."""
+        guesses = [f"guess{n}" for n in range(FAILURES + 5)]
+        waiting = [self.doors.login("smpp", "acme", guess, PEER) for guess in guesses]
+        assert len(self.checks) == FAILURES
         self.check()
         outcomes = [self.successResultOf(done) for done in waiting]
-        assert outcomes == [Refusal(Reason.WRONG_PASSWORD)] * FAILURES
+        assert outcomes[:FAILURES] == [Refusal(Reason.WRONG_PASSWORD)] * FAILURES
+        assert outcomes[FAILURES:] == [Refusal(Reason.TOO_MANY_LOGINS)] * 5
         assert self.refused("secret12") is Reason.TOO_MANY_LOGINS
+
+    def test_equal_logins_sent_together_are_one_guess(self) -> None:
+        """A client that binds all its sessions at once is let in, and costs one check."""
+        waiting = [self.doors.login("smpp", "acme", "secret12", PEER) for _ in range(2 * FAILURES)]
+        assert len(self.checks) == 1
+        self.check()
+        assert all(isinstance(self.successResultOf(done), Login) for done in waiting)
+        assert self.doors.failed == 0
+
+    def test_a_check_that_breaks_is_told_to_all_who_wait(self) -> None:
+        """And the next login is checked anew."""
+        waiting = [self.doors.login("smpp", "acme", "secret12", PEER) for _ in range(2)]
+        self.checks.pop()[1].errback(ZeroDivisionError())
+        for done in waiting:
+            self.failureResultOf(done, ZeroDivisionError)
+        assert isinstance(self.login(), Login)
+
+    def test_a_good_login_takes_back_its_count(self) -> None:
+        """Many good logins of different credentials are no guesses."""
+        names = [f"name{n}" for n in range(2 * FAILURES)]
+        self.provision(
+            an_account(
+                credential=[Credential("smpp", n, password_hash=HASH, allow=["*"]) for n in names]
+            )
+        )
+        for name in names:
+            assert isinstance(self.login(username=name), Login)
 
     def test_failed_logins_are_counted_for_operators(self) -> None:
         """Every refusal counts there, whatever its reason."""

@@ -1,4 +1,5 @@
-"""Installs what only some tests need (tshark, Node.js) where apt-get and root are there; ``make test`` runs it."""
+"""Installs what only some tests need (tshark, Node.js) where apt-get and root are there; ``make
+test`` runs it."""
 
 import os
 import shutil

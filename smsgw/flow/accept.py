@@ -70,7 +70,7 @@ class Acceptance:
         blocked = self._blocked(account)
         if blocked is not None or account is None:
             reason = blocked or Reason.ACCOUNT_INACTIVE
-            self._count(reason, len(messages))
+            self.count(reason, len(messages))
             return succeed([Refusal(reason) for _ in messages])
 
         transaction = Transaction()
@@ -80,7 +80,7 @@ class Acceptance:
             message.credential = login.credential
             outcome = self._decide(message, account, tables, now)
             if isinstance(outcome, Refusal):
-                self._count(outcome.reason, 1)
+                self.count(outcome.reason, 1)
                 # REST keeps a transaction of what was processed but not sent (spec/aerialink.md
                 # 4.1).
                 if outcome.reason.answer.http == 200:
@@ -102,7 +102,9 @@ class Acceptance:
             return Reason.ACCOUNT_INACTIVE
         return None
 
-    def _count(self, reason: Reason, messages: int) -> None:
+    def count(self, reason: Reason, messages: int) -> None:
+        """Counts refused messages for operators; an edge tells of those that it does not hand
+        in."""
         self.refused[reason] = self.refused.get(reason, 0) + messages
 
     def _decide(self, message: Message, account: Account, tables: Tables, now: float) -> Outcome:
@@ -231,7 +233,7 @@ class Acceptance:
         told: list[Outcome] = []
         for outcome in outcomes:
             if isinstance(outcome, Message) or outcome.message is not None:
-                self._count(Reason.STORE_FAILED, 1)
+                self.count(Reason.STORE_FAILED, 1)
                 outcome = Refusal(Reason.STORE_FAILED)
             told.append(outcome)
         return told

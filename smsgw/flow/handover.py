@@ -11,7 +11,7 @@ from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
-from smsgw.flow.settle import RETRY_S, Settlement, account_queue, persist
+from smsgw.flow.settle import RETRY_S, Settlement, account_queue
 from smsgw.message import MessageState
 from smsgw.queues import Entry, Kind, Transaction
 from smsgw.queues.embedded import EmbeddedQueues
@@ -134,7 +134,7 @@ class Handover:
                 if entry.kind == Kind.MO:
                     entry.message.error = _NEXT_HOP_REFUSED
                     self.settlement.close(entry.message, MessageState.REJECTED, transaction, now)
-        persist(self._queues, transaction, self._clock).addCallback(
+        self.settlement.persist(transaction).addCallback(
             lambda _: self._settled(session, len(answers))
         )
 

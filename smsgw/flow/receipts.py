@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from attrs import asdict, define, evolve
 from sqlalchemy import Connection, delete, select
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from smsgw.message import Acknowledgement, Message, Receipt
@@ -157,6 +157,9 @@ class Receipts:
     def receive(self, carrier: str, receipts: list[Receipt]) -> Deferred[bool]:
         """Fires with True when all receipts are durable and may be answered; False if the store
         failed."""
+        if self._settlement.unstored:
+            # The answer that this receipt follows may be among what the store has yet to take.
+            return succeed(False)
         found: list[tuple[Receipt, tuple[Message, int] | None]] = []
         missing = False
         for receipt in receipts:

@@ -28,6 +28,7 @@ from smsgw.smpp import receipt, translate
 from smsgw.smpp.client import CarrierLink
 from smsgw.smpp.constants import Status
 from smsgw.smpp.pdu import DeliverSm, DeliverSmResp, GenericNack, SubmitSmResp
+from smsgw.store.records import FINAL_STATES
 
 _log = Logger()
 
@@ -73,10 +74,12 @@ class Outlet:
         """Sends the entries, one submit_sm each, in one write."""
         carrier = self.carrier
         now_ms = int(carrier.now() * 1000)
-        late = [entry for entry in entries if entry.expires_at <= now_ms]
-        if late:
-            carrier.settlement.expire(late)
-            entries = [entry for entry in entries if entry.expires_at > now_ms]
+        # A message can be at its end before its entry is settled: the store failed at the answer,
+        # took the receipt that came next, and a crash lost the answer.
+        over = [e for e in entries if e.expires_at <= now_ms or e.message.state in FINAL_STATES]
+        if over:
+            carrier.settlement.expire(over)
+            entries = [entry for entry in entries if not entry.gone]
         if not entries:
             return
         # Links that were asked for their room together saw the same tokens: what is too much is

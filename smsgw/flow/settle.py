@@ -19,7 +19,7 @@ from smsgw.flow import route
 from smsgw.flow.receipts import Awaited, normalise
 from smsgw.identities import Identities
 from smsgw.message import Acknowledgement, Direction, Message, MessageState, Receipt
-from smsgw.queues import Entry, Kind, Queues, Transaction
+from smsgw.queues import Entry, Kind, Transaction
 from smsgw.queues.embedded import EmbeddedQueues
 from smsgw.rules.tables import Tables
 from smsgw.smpp import translate
@@ -61,20 +61,6 @@ def account_queue(account: str) -> str:
     return "account:" + account
 
 
-def persist(queues: Queues, transaction: Transaction, clock: IReactorTime) -> Deferred[None]:
-    """Commits, and tries again until the store takes it: for what happened outside and cannot be
-    undone."""
-
-    def failed(failure: Failure) -> Deferred[None]:
-        failure.trap(StoreFailed)
-        _log.error("not stored, trying again until it is: {why}", why=failure.getErrorMessage())
-        transaction.unwritten()
-        again = deferLater(clock, _STORE_RETRY_S, lambda: None)
-        return again.addCallback(lambda _: persist(queues, transaction, clock))
-
-    return queues.commit(transaction).addErrback(failed)
-
-
 class Settlement:
     """Keeps states and queue entries in step (I3)."""
 
@@ -98,6 +84,8 @@ class Settlement:
         self._clock = clock
         self._now = now
         self._expiring: LoopingCall | None = None
+        # Transactions that wait to be tried again; what follows from them must not overtake them.
+        self.unstored = 0
 
     def start(self) -> None:
         """Begins to look for what has expired."""
@@ -130,7 +118,7 @@ class Settlement:
                 transaction.postpone(entry, now + wait * 1000)
             else:
                 self._refused(entry, carrier, answer.status, transaction, now)
-        return self._persist(transaction)
+        return self.persist(transaction)
 
     def _taken(
         self, entry: Entry, carrier: str, carrier_id: bytes, transaction: Transaction, now: int
@@ -255,10 +243,22 @@ class Settlement:
                 Entry(self._allot(), queue, now, kind, message, expires_at=now + HANDOVER_MS)
             )
 
-    def _persist(self, transaction: Transaction) -> Deferred[None]:
-        """Commits, and tries again until the store takes it: what happened outside cannot be
-        undone."""
-        return persist(self._queues, transaction, self._clock)
+    def persist(self, transaction: Transaction) -> Deferred[None]:
+        """Commits, and tries again until the store takes it: for what happened outside and cannot
+        be undone."""
+
+        def failed(failure: Failure) -> Deferred[None]:
+            failure.trap(StoreFailed)
+            _log.error("not stored, trying again until it is: {why}", why=failure.getErrorMessage())
+            self.unstored += 1
+            transaction.unwritten()
+            return deferLater(self._clock, _STORE_RETRY_S).addCallback(again)
+
+        def again(_: None) -> Deferred[None]:
+            self.unstored -= 1
+            return self.persist(transaction)
+
+        return self._queues.commit(transaction).addErrback(failed)
 
     async def _expire(self) -> None:
         """Ends what has waited too long: in queues, and for receipts."""
@@ -317,7 +317,7 @@ class Settlement:
             elif entry.kind == Kind.MO:
                 message.error = _VALIDITY_OVER
                 self.close(message, MessageState.EXPIRED, transaction, now)
-        return self._persist(transaction)
+        return self.persist(transaction)
 
     async def _close_overdue(self) -> int:
         """Messages of which no receipt came until long after their validity are UNKNOWN (ruling
@@ -330,7 +330,7 @@ class Settlement:
                 message.error = _STATE_UNKNOWN
                 self.close(message, MessageState.UNKNOWN, transaction, now)
         if transaction.changes.closed:
-            await self._persist(transaction)
+            await self.persist(transaction)
         return len(transaction.changes.closed)
 
 

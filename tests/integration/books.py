@@ -45,7 +45,8 @@ class Books:
     submitted: dict[str, bytes] = field(factory=dict)
     acknowledged: dict[str, str] = field(factory=dict)  # -> the message id in submit_sm_resp
     refused: Counter[int] = field(factory=Counter)
-    # (handset, number of the part) -> the runs in which it arrived at the carrier
+    refused_by_carriers: int = 0
+    # (handset, number of the part) -> the runs in which a carrier took it
     arrivals: dict[tuple[str, int], list[int]] = field(factory=lambda: defaultdict(list))
     garbled: list[SubmitSm] = field(factory=list)
     receipts: dict[str, list[int]] = field(factory=lambda: defaultdict(list))
@@ -82,7 +83,7 @@ class Books:
             self.refused[answer.status] += 1
 
     def arrived(self, pdu: SubmitSm) -> None:
-        """The carrier has got a submit_sm."""
+        """A carrier has taken a submit_sm."""
         handset = pdu.destination_addr.decode()
         text, part = pdu.short_message, 0
         if pdu.esm_class & UDHI:
@@ -168,9 +169,13 @@ class BookedSmsc(Smsc):
         self.books = books
 
     def plan(self, pdu: SubmitSm) -> Plan:
-        """Asked once for every submit_sm that arrives."""
-        self.books.arrived(pdu)
-        return super().plan(pdu)
+        """Asked once for every submit_sm that arrives; what is refused has not been taken."""
+        plan = super().plan(pdu)
+        if plan.status:
+            self.books.refused_by_carriers += 1
+        else:
+            self.books.arrived(pdu)
+        return plan
 
     def answered(self, delivery: Delivery, status: int) -> None:
         """The gateway has answered."""

@@ -15,7 +15,16 @@ from smsgw.smpp.constants import Status
 from smsgw.testing.script import SmscScript
 from tests.folders import temporary_folder
 from tests.integration.books import NUMBER, BookedEsme, BookedSmsc, Books, until
-from tests.integration.scene import HANDSET, POLL_S, SECRET, Scene, account, carrier, route
+from tests.integration.scene import (
+    DEADLINE_S,
+    HANDSET,
+    POLL_S,
+    SECRET,
+    Scene,
+    account,
+    carrier,
+    route,
+)
 from tests.integration.stores import entries, laws_of_the_store
 from tests.running import GatewayProcess
 
@@ -54,6 +63,10 @@ class UnwritableStoreTest(Scene):
         await self.apply(account(window=WINDOW), north, route("north"))
         await self.smsc_factory.bound()
 
+        await self.bind()
+
+    async def bind(self) -> None:
+        """Binds the client."""
         self.loader = BookedEsme(self.books, WINDOW)
         endpoint = HostnameEndpoint(reactor, "127.0.0.1", self.smpp_port)
         await connectProtocol(endpoint, self.loader)
@@ -69,9 +82,9 @@ class UnwritableStoreTest(Scene):
         self.books.answered(pdu.destination_addr.decode(), answer)
         return answer.status
 
-    async def suffer(self, spoil: Callable[[], object], mend: Callable[[], object]) -> None:
-        """The whole story, from good to bad to good again."""
-        books, smsc = self.books, self.smsc_factory
+    async def suffer(self, spoil: Callable[[], object]) -> None:
+        """Load, then bad: submits are refused at every edge, what was under way is not given up."""
+        books = self.books
         self.loader.loading = True
         self.loader.fill()
         await until(reactor, lambda: len(books.acknowledged) >= BEFORE, "acknowledgements")
@@ -79,23 +92,26 @@ class UnwritableStoreTest(Scene):
         await until(reactor, lambda: not self.loader.unanswered, "all answers")
         assert not books.refused
 
-        # Bad: submits are refused at every edge, and what was under way is not given up.
         await deferToThread(spoil)
         while await self.one() == 0:
             assert len(books.acknowledged) < 10 * BEFORE, "the store does not fail"
         assert set(books.refused) == {Status.ESME_RSYSERR}
-        status, body = await self.rest(
-            {"source": NUMBER, "destination": HANDSET, "messageText": "hello"}
-        )
+        hello = {"source": NUMBER, "destination": HANDSET, "messageText": "hello"}
+        status, body = await self.rest(hello)
         assert (status, body["code"]) == (503, 1051), body
         assert not (await self.admin("/health"))["ok"]
-        arrived = len(books.arrivals)
-        assert arrived < len(books.acknowledged), "nothing is left to be sent"
         assert await self.one() == Status.ESME_RSYSERR
+        # A text from a handset is not taken either: the carrier keeps it and tries again.
+        self.smsc_factory.deliver(books.next_mo())
+        await until(reactor, lambda: bool(books.mo_refused), "the answer to an MO")
+        assert set(books.mo_refused) == {Status.ESME_RX_T_APPN}
+        self.sent_before = len(books.arrivals)
+        assert self.sent_before < len(books.acknowledged), "nothing is left to be sent"
 
-        # Good again: without a restart, and without sending or telling anything twice.
-        await deferToThread(mend)
-        deadline = reactor.seconds() + 30
+    async def recover(self, crashes: int = 0) -> None:
+        """Good again: all that was acknowledged goes its way, and nothing is done twice."""
+        books, smsc = self.books, self.smsc_factory
+        deadline = reactor.seconds() + DEADLINE_S
         while await self.one() != 0:
             assert reactor.seconds() < deadline, "the gateway does not recover"
             await deferLater(reactor, POLL_S)
@@ -105,13 +121,18 @@ class UnwritableStoreTest(Scene):
                 not smsc.waiting
                 and not any(session.outstanding for session in smsc.sessions)
                 and books.acknowledged.keys() <= books.receipts.keys()
+                and len(books.mo_received) == books.mo_sent
             ),
-            "the receipts",
+            "the receipts and the MO",
         )
         assert (await self.admin("/health"))["ok"]
-        broken = [*books.missing(), *books.sent_twice(0), *books.told_twice(0)]
+        broken = [
+            *books.missing(),
+            *books.sent_twice(crashes * CARRIER_WINDOW),
+            *books.told_twice(crashes * WINDOW),
+        ]
         assert not broken, broken[:20]
-        assert len(books.arrivals) > arrived
+        assert len(books.arrivals) > self.sent_before
         assert await deferToThread(self.gateway.stop) == 0
         assert laws_of_the_store(self.database) == []
         assert entries(self.database) == 0
@@ -139,18 +160,36 @@ class UnwritableStoreTest(Scene):
                     except OSError:
                         pass
 
-        await self.suffer(fill, filler.unlink)
+        await self.suffer(fill)
+        filler.unlink()
+        await self.recover()
+
+    def limit_files(self, size: int) -> None:
+        """From now on the gateway cannot write beyond ``size`` octets of any file."""
+        assert self.gateway.pid is not None
+        hard = resource.prlimit(self.gateway.pid, resource.RLIMIT_FSIZE)[1]
+        resource.prlimit(self.gateway.pid, resource.RLIMIT_FSIZE, (size, hard))
+
+    def limit_to_present(self) -> None:
+        """The store's log is as long as it can be."""
+        self.limit_files(os.path.getsize(f"{self.database}-wal"))
 
     async def test_files_that_cannot_grow(self) -> None:
         """Every write beyond the present end of the store's log fails, until it may."""
         await self.begin(Path(temporary_folder(self)))
+        await self.suffer(self.limit_to_present)
+        self.limit_files(resource.RLIM_INFINITY)
+        await self.recover()
 
-        def limit(size: int) -> None:
-            assert self.gateway.pid is not None
-            hard = resource.prlimit(self.gateway.pid, resource.RLIMIT_FSIZE)[1]
-            resource.prlimit(self.gateway.pid, resource.RLIMIT_FSIZE, (size, hard))
-
-        await self.suffer(
-            lambda: limit(os.path.getsize(f"{self.database}-wal")),
-            lambda: limit(resource.RLIM_INFINITY),
-        )
+    async def test_killed_while_the_store_fails(self) -> None:
+        """What was neither stored nor acknowledged is gone; all else goes on after the start."""
+        await self.begin(Path(temporary_folder(self)))
+        await self.suffer(self.limit_to_present)
+        self.gateway.kill()
+        await self.loader.closed()
+        await until(reactor, lambda: not self.smsc_factory.sessions, "the end of the links")
+        assert laws_of_the_store(self.database) == []
+        self.books.run += 1
+        await deferToThread(self.gateway.start)
+        await self.bind()
+        await self.recover(crashes=1)

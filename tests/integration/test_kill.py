@@ -24,9 +24,11 @@ from tests.running import GatewayProcess
 
 SESSIONS = 2
 WINDOW = 50  # of a session, both ways
-LINKS = 2
+LINKS = 2  # to the first carrier; the second has one
 CARRIER_WINDOW = 20  # of a link
-RECEIPT_WINDOW = 40  # of the carrier, each link
+RECEIPT_WINDOW = 40  # of a link, the other way
+# The first carrier refuses some for good, which go to the second, and some for now.
+REFUSALS = {0x45: 0.05, 0x64: 0.02}
 MOST = 900  # acknowledged messages of one run, at most
 LAST_S = 60.0  # for all that is left after the last start
 
@@ -46,16 +48,24 @@ address = "{NUMBER}"
 [[carrier]]
 name = "north"
 host = "127.0.0.1"
-port = {{port}}
+port = {{north}}
 system_id = "smsgw"
 password = "secret"
 binds = {LINKS}
 window = {CARRIER_WINDOW}
 
+[[carrier]]
+name = "south"
+host = "127.0.0.1"
+port = {{south}}
+system_id = "smsgw"
+password = "secret"
+window = {CARRIER_WINDOW}
+
 [[route]]
 name = "default"
 prefixes = [""]
-carriers = ["north"]
+carriers = ["north", "south"]
 """
 
 
@@ -78,33 +88,45 @@ class KillTest(TestCase):
         """Starts all; the gateway is provisioned and the carrier's links are up."""
         self.random = Random(self.seed)
         self.books = Books()
+        self.smsc = self.carrier(REFUSALS)
+        self.south = self.carrier({})
+        self.carriers = [self.smsc, self.south]
+        north, south = (
+            reactor.listenTCP(0, carrier, interface="127.0.0.1") for carrier in self.carriers
+        )
+        self.addCleanup(self.all_closed)
+        for port, carrier in ((north, self.smsc), (south, self.south)):
+            self.addCleanup(port.stopListening)
+            self.addCleanup(carrier.stop)
+        self.esmes: list[BookedEsme] = []
+        self.gateway = GatewayProcess(Path(temporary_folder(self)))
+        self.addCleanup(self.gateway.kill)
+        await deferToThread(self.gateway.start)
+        provisioning = PROVISIONING.format(north=north.getHost().port, south=south.getHost().port)
+        await deferToThread(self.gateway.apply, provisioning)
+        await self.smsc.bound(LINKS)
+        await self.south.bound()
+        self.mo = LoopingCall(self.bring_mo)
+        self.mo.start(0.02)
+        self.addCleanup(lambda: self.mo.running and self.mo.stop())
+        await self.bind()
+
+    def carrier(self, refusals: dict[int, float]) -> BookedSmsc:
+        """A carrier with a fate for each message, and some of its receipts too early."""
         script = SmscScript(
+            refusals=refusals,
             states={"DELIVRD": 8, "UNDELIV": 1, "EXPIRED": 1},
             early_receipts=0.1,
             receipt_window=RECEIPT_WINDOW,
             retry_s=0.5,
             seed=self.seed,
         )
-        self.smsc = BookedSmsc(self.books, script, reactor)
-        port = reactor.listenTCP(0, self.smsc, interface="127.0.0.1")
-        self.addCleanup(self.all_closed)
-        self.addCleanup(port.stopListening)
-        self.addCleanup(self.smsc.stop)
-        self.esmes: list[BookedEsme] = []
-        self.gateway = GatewayProcess(Path(temporary_folder(self)))
-        self.addCleanup(self.gateway.kill)
-        await deferToThread(self.gateway.start)
-        provisioning = PROVISIONING.format(port=port.getHost().port)
-        await deferToThread(self.gateway.apply, provisioning)
-        await self.smsc.bound(LINKS)
-        self.mo = LoopingCall(self.bring_mo)
-        self.mo.start(0.02)
-        self.addCleanup(lambda: self.mo.running and self.mo.stop())
-        await self.bind()
+        return BookedSmsc(self.books, script, reactor)
 
     async def all_closed(self) -> None:
         """Every connection here has ended."""
-        await until(reactor, lambda: not self.smsc.sessions, "the end of the carrier's sessions")
+        for carrier in self.carriers:
+            await until(reactor, lambda c=carrier: not c.sessions, "the end of the links")
         for esme in self.esmes:
             await esme.closed()
 
@@ -156,8 +178,8 @@ class KillTest(TestCase):
         """Nothing is under way that this side knows of."""
         books = self.books
         return (
-            not self.smsc.waiting
-            and not any(session.outstanding for session in self.smsc.sessions)
+            not any(carrier.waiting for carrier in self.carriers)
+            and not any(s.outstanding for carrier in self.carriers for s in carrier.sessions)
             and books.acknowledged.keys() <= books.receipts.keys()
             and books.mo_taken <= books.mo_received.keys()
         )
@@ -180,7 +202,7 @@ class KillTest(TestCase):
         code = await deferToThread(self.gateway.stop)
         assert code == 0, code
         await self.all_closed()
-        links, sessions = LINKS * CARRIER_WINDOW, SESSIONS * WINDOW
+        links, sessions = (LINKS + 1) * CARRIER_WINDOW, SESSIONS * WINDOW
         broken = [
             *books.missing(),
             *books.sent_twice(links),

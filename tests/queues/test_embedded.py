@@ -1,5 +1,6 @@
 """The embedded queues: order, bounded memory, retries, and that nothing is lost or doubled."""
 
+import pytest
 from attrs import define, field
 from twisted.internet import reactor
 from twisted.internet.task import Clock
@@ -85,20 +86,20 @@ class EmbeddedTests(TestCase):
         taker = Taker(10)
         self.queues.subscribe(QUEUE, taker)
         done = self.queues.commit(self.putting(1))
-        self.assertEqual(taker.seen, [])
+        assert taker.seen == []
         await done
         await self.quiet()
-        self.assertEqual(taker.seen, [1])
+        assert taker.seen == [1]
 
     async def test_entries_wait_for_a_consumer_and_for_room(self) -> None:
         """A window of two takes two at a time, first in, first out."""
         await self.commit(self.putting(1, 2, 3, 4, 5))
         taker = Taker(2)
         self.queues.subscribe(QUEUE, taker)
-        self.assertEqual(taker.seen, [1, 2])
+        assert taker.seen == [1, 2]
         await self.settle(taker)
         await self.settle(taker)
-        self.assertEqual(taker.seen, [1, 2, 3, 4, 5])
+        assert taker.seen == [1, 2, 3, 4, 5]
 
     async def test_memory_is_bounded_and_order_kept_when_much_waits(self) -> None:
         """What does not fit in memory is read back in order, each entry once."""
@@ -106,19 +107,19 @@ class EmbeddedTests(TestCase):
         for start in range(1, total, 500):
             await self.commit(self.putting(*range(start, start + 500)))
         ready, _, behind = self.queues.resident()[QUEUE]
-        self.assertLessEqual(ready, embedded.RESIDENT)
-        self.assertTrue(behind)
+        assert ready <= embedded.RESIDENT
+        assert behind
         taker = Taker(700)
         self.queues.subscribe(QUEUE, taker)
         more = 0
         while taker.taken:
-            self.assertLessEqual(self.queues.resident()[QUEUE][0], embedded.RESIDENT)
+            assert self.queues.resident()[QUEUE][0] <= embedded.RESIDENT
             if more < 3:
                 more += 1
                 await self.commit(self.putting(100_000 + more))
             await self.settle(taker)
-        self.assertEqual(taker.seen, [*range(1, total + 1), 100_001, 100_002, 100_003])
-        self.assertFalse(self.queues.resident()[QUEUE][2])
+        assert taker.seen == [*range(1, total + 1), 100001, 100002, 100003]
+        assert not self.queues.resident()[QUEUE][2]
 
     async def test_an_entry_stored_while_a_page_is_read_is_not_missed(self) -> None:
         """A commit that falls between a page's read and its arrival leaves the queue behind."""
@@ -130,7 +131,7 @@ class EmbeddedTests(TestCase):
         await self.queues.commit(self.putting(5_001))
         await self.quiet()
         await self.settle(taker)
-        self.assertEqual(taker.seen[-2:], [5_000, 5_001])
+        assert taker.seen[-2:] == [5000, 5001]
 
     async def test_entries_go_to_the_consumer_with_the_most_room_first(self) -> None:
         """Few entries are one batch for one consumer; what it has no room for goes to the next."""
@@ -138,9 +139,9 @@ class EmbeddedTests(TestCase):
         self.queues.subscribe(QUEUE, second)
         self.queues.subscribe(QUEUE, first)
         await self.commit(self.putting(*range(1, 26)))
-        self.assertEqual((len(first.taken), len(second.taken)), (25, 0))
+        assert (len(first.taken), len(second.taken)) == (25, 0)
         await self.commit(self.putting(*range(26, 46)))
-        self.assertEqual((len(first.taken), len(second.taken)), (30, 10))
+        assert (len(first.taken), len(second.taken)) == (30, 10)
 
     async def test_a_postponed_entry_comes_again_when_it_is_due(self) -> None:
         """A retry is a due time, and counts its attempts."""
@@ -152,12 +153,12 @@ class EmbeddedTests(TestCase):
         await self.commit(transaction)
         self.clock.advance(4.9)
         await self.quiet()
-        self.assertEqual(taker.seen, [1])
+        assert taker.seen == [1]
         self.clock.advance(0.2)
         await self.quiet()
-        self.assertEqual(taker.seen, [1, 1])
-        self.assertEqual(taker.taken[0].attempts, 1)
-        self.assertIs(taker.taken[0].message, self.known.known[1])
+        assert taker.seen == [1, 1]
+        assert taker.taken[0].attempts == 1
+        assert taker.taken[0].message is self.known.known[1]
 
     async def test_a_scheduled_entry_waits_in_the_store(self) -> None:
         """An entry for later takes no memory and no place of those that are due."""
@@ -165,11 +166,11 @@ class EmbeddedTests(TestCase):
         self.queues.subscribe(QUEUE, taker)
         await self.commit(self.putting(1, due=60_000))
         await self.commit(self.putting(2))
-        self.assertEqual(taker.seen, [2])
-        self.assertEqual(self.queues.resident()[QUEUE][0], 0)
+        assert taker.seen == [2]
+        assert self.queues.resident()[QUEUE][0] == 0
         self.clock.advance(61)
         await self.quiet()
-        self.assertEqual(taker.seen, [2, 1])
+        assert taker.seen == [2, 1]
 
     async def test_what_was_not_settled_comes_again_after_a_restart(self) -> None:
         """A new process finds every entry that the last one did not settle, and no other."""
@@ -184,16 +185,16 @@ class EmbeddedTests(TestCase):
         self.queues.subscribe(QUEUE, again)
         self.clock.advance(0.001)
         await self.quiet()
-        self.assertEqual(again.seen, [2, 3, 4])
+        assert again.seen == [2, 3, 4]
 
     async def test_a_failed_commit_hands_out_nothing(self) -> None:
         """An entry that was not stored is never sent (I1, I3)."""
         taker = Taker(5)
         self.queues.subscribe(QUEUE, taker)
         await self.commit(self.putting(1))
-        with self.assertRaises(StoreFailed):
+        with pytest.raises(StoreFailed):
             await self.queues.commit(self.putting(1))
-        self.assertEqual(taker.seen, [1])
+        assert taker.seen == [1]
 
     async def test_an_unsubscribed_consumer_gets_nothing_more(self) -> None:
         """After unbind entries wait for the next bind."""
@@ -201,7 +202,7 @@ class EmbeddedTests(TestCase):
         self.queues.subscribe(QUEUE, taker)
         self.queues.unsubscribe(QUEUE, taker)
         await self.commit(self.putting(1))
-        self.assertEqual(taker.seen, [])
+        assert taker.seen == []
 
     async def test_one_full_queue_holds_up_no_other(self) -> None:
         """A carrier that is down with much waiting does not slow another (I5)."""
@@ -210,4 +211,4 @@ class EmbeddedTests(TestCase):
         taker = Taker(5)
         self.queues.subscribe("carrier:south", taker)
         await self.commit(self.putting(9_000, queue="carrier:south"))
-        self.assertEqual(taker.seen, [9_000])
+        assert taker.seen == [9000]

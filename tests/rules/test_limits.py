@@ -46,7 +46,7 @@ def test_a_rate_of_zero_is_no_limit() -> None:
 
 
 def test_more_tokens_than_the_burst_pass_when_it_is_full_and_are_owed() -> None:
-    """A long message costs more parts than the bucket holds: it passes, and the next waits longer."""
+    """A long message costs more than the bucket holds: it passes, and the next waits longer."""
     bucket = TokenBucket(2)
     assert bucket.take(6, 100.0)
     assert not bucket.take(1, 102.0)

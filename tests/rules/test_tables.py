@@ -34,7 +34,7 @@ def tables(*accounts: Account) -> Tables:
 def test_an_address_is_allowed_if_an_entry_holds_it(
     entries: list[str], peer: str, allowed: bool
 ) -> None:
-    """Addresses and blocks of both families; "*" is anywhere, empty is nobody, a name is nowhere."""
+    """Addresses and blocks of both families; "*" is anywhere, empty nobody, a name nowhere."""
     assert AllowList(entries).allows(peer) is allowed
 
 

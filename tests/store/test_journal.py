@@ -54,49 +54,57 @@ class JournalTests(TestCase):
     async def test_a_commit_fires_when_its_rows_are_there(self) -> None:
         """What was committed is read by the next read."""
         await self.journal.commit(inserting(1))
-        self.assertEqual(await self.count("message"), 1)
-        self.assertEqual(await self.count("queue"), 1)
+        assert await self.count("message") == 1
+        assert await self.count("queue") == 1
 
     async def test_a_message_comes_back_as_it_was(self) -> None:
         """A row read is equal to the message written."""
         await self.journal.commit(inserting(7))
         [read] = await self.journal.run(lambda c: records.read(c, [7]))
-        self.assertEqual(read, a_message(7))
+        assert read == a_message(7)
 
     async def test_waiting_changes_share_a_transaction(self) -> None:
         """A hundred changes handed in at once are far fewer transactions."""
         await gatherResults([self.journal.commit(inserting(n)) for n in range(1, 101)])
-        self.assertEqual(await self.count("message"), 100)
-        self.assertLess(self.journal.transactions, 100)
-        self.assertEqual(self.journal.changes, 100)
+        assert await self.count("message") == 100
+        assert self.journal.transactions < 100
+        assert self.journal.changes == 100
 
     async def test_one_bad_change_harms_no_other(self) -> None:
         """Of changes merged into one transaction only the one that cannot be stored fails."""
         await self.journal.commit(inserting(1))
         good, bad, other = (
-            self.journal.commit(changes)
-            for changes in (inserting(2), inserting(1), inserting(3))
+            self.journal.commit(changes) for changes in (inserting(2), inserting(1), inserting(3))
         )
         await good
         await other
         await self.assertFailure(bad, StoreFailed)
-        self.assertEqual(await self.count("message"), 3)
-        self.assertEqual(self.journal.failing, "")
+        assert await self.count("message") == 3
+        assert self.journal.failing == ""
 
     async def test_a_change_is_all_or_nothing(self) -> None:
         """A change with a row that cannot be stored leaves none of its rows behind."""
         await self.journal.commit(inserting(1))
         await self.assertFailure(self.journal.commit(inserting(2, 3, 1)), StoreFailed)
-        self.assertEqual(await self.count("message"), 1)
-        self.assertEqual(await self.count("queue"), 1)
+        assert await self.count("message") == 1
+        assert await self.count("queue") == 1
+
+    async def test_an_update_is_undone_with_the_rest(self) -> None:
+        """A statement that begins with WITH is in the transaction like any other."""
+        await self.journal.commit(inserting(1))
+        early = ("north", "aa", 1, None)  # the last column must not be NULL
+        changes = Changes(closed=[(1, 2, 0, "", 5_000)], early_receipts=[early])
+        await self.assertFailure(self.journal.commit(changes), StoreFailed)
+        [read] = await self.journal.run(lambda c: records.read(c, [1]))
+        assert read.state == 1
 
     async def test_an_entry_put_and_settled_in_one_batch_is_gone(self) -> None:
         """Statements of one transaction are ordered so that a settlement meets its entry."""
         settle = Changes(settled=[1], closed=[(1, 2, 0, "", 5_000)])
         await gatherResults([self.journal.commit(inserting(1)), self.journal.commit(settle)])
-        self.assertEqual(await self.count("queue"), 0)
+        assert await self.count("queue") == 0
         [read] = await self.journal.run(lambda c: records.read(c, [1]))
-        self.assertEqual((read.state, read.done_at), (2, 5_000))
+        assert (read.state, read.done_at) == (2, 5000)
 
     async def test_of_two_states_in_one_batch_the_last_holds(self) -> None:
         """Two updates of one message in one transaction do not race."""
@@ -104,20 +112,20 @@ class JournalTests(TestCase):
         changes = Changes(closed=[(1, 7, 224, "", 1), (1, 2, 0, "", 2)])
         await self.journal.commit(changes)
         [read] = await self.journal.run(lambda c: records.read(c, [1]))
-        self.assertEqual((read.state, read.error, read.done_at), (2, 0, 2))
+        assert (read.state, read.error, read.done_at) == (2, 0, 2)
 
     async def test_an_error_keeps_no_text_of_a_message(self) -> None:
         """The reason of a failed commit names the fault, not the parameters."""
         await self.journal.commit(inserting(1))
         failure = await self.assertFailure(self.journal.commit(inserting(1)), StoreFailed)
-        self.assertIn("UNIQUE", str(failure))
-        self.assertNotIn("Hello", str(failure))
+        assert "UNIQUE" in str(failure)
+        assert "Hello" not in str(failure)
 
     async def test_many_rows_are_written_in_chunks(self) -> None:
         """A change of more rows than a statement takes is stored whole."""
         await self.journal.commit(inserting(*range(1, 438)))
         await self.journal.commit(Changes(settled=list(range(1, 437))))
-        self.assertEqual(await self.count("queue"), 1)
+        assert await self.count("queue") == 1
 
     async def test_a_part_acknowledged_again_replaces_the_first(self) -> None:
         """A part that was sent twice is matched by the carrier's newest id."""
@@ -128,12 +136,12 @@ class JournalTests(TestCase):
         def found(connection: Connection) -> list[tuple[str, int, int]]:
             return records.by_carrier_id(connection, "north", ["aa", "bb"])
 
-        self.assertEqual(await self.journal.run(found), [("bb", 1, 0)])
+        assert await self.journal.run(found) == [("bb", 1, 0)]
 
     async def test_a_read_that_fails_tells_its_caller_only(self) -> None:
         """After a failed read the journal serves the next one."""
         await self.assertFailure(self.journal.run(lambda _: 1 // 0), ZeroDivisionError)
-        self.assertEqual(await self.count("message"), 0)
+        assert await self.count("message") == 0
 
 
 def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
