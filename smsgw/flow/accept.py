@@ -74,6 +74,7 @@ class Acceptance:
             return succeed([Refusal(reason) for _ in messages])
 
         transaction = Transaction()
+        transaction.changes.new = True
         outcomes: list[Outcome] = []
         for message in messages:
             message.account = account.name

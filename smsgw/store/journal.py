@@ -45,6 +45,7 @@ _LARGE = 200
 _SMALL = 20
 _MAX_CHANGES = 2_000
 _SOON_S = 0.005
+_SOON_ROWS = 50
 
 
 class StoreFailed(Exception):
@@ -71,7 +72,53 @@ class Changes:
     early_receipts: list[Row] = field(factory=list)
     # (carrier, carrier id)
     early_matched: list[tuple[str, str]] = field(factory=list)
-    soon: bool = False  # it may wait a few milliseconds for a transaction to go with
+    # It may wait a few milliseconds for a transaction to go with.
+    soon: bool = False
+    # It inserts new messages and their entries, and so depends on nothing that waits.
+    new: bool = False
+
+
+Batch = list[tuple[Changes, Deferred[None]]]
+
+
+class _Pending:
+    """Changes that wait for a transaction, those marked ``soon`` apart from the others."""
+
+    def __init__(self) -> None:
+        self.batch: Batch = []
+        self._soon: Batch = []
+        self._rows = 0
+        self._until = 0.0
+        self._overtaken = True  # by nothing but new messages, which cannot depend on what waits
+
+    def add(self, changes: Batch) -> None:
+        """In the order in which they were handed in."""
+        for pair in changes:
+            one = pair[0]
+            if one.soon:
+                if not self._soon:
+                    self._until = time.monotonic() + _SOON_S
+                self._soon.append(pair)
+                self._rows += len(one.settled)
+            else:
+                self.batch.append(pair)
+                self._overtaken = self._overtaken and one.new
+
+    def wait(self) -> float | None:
+        """Seconds until there is something to commit even if nothing more comes; None: never."""
+        return max(0.0, self._until - time.monotonic()) if self._soon else None
+
+    def take(self, all: bool) -> Batch:
+        """What the next transaction is to hold: everything, or without what may wait longer."""
+        batch = self.batch
+        many = self._rows >= _SOON_ROWS
+        if self._soon and (all or many or not self._overtaken or time.monotonic() >= self._until):
+            batch = self._soon + batch
+            self._soon = []
+            self._rows = 0
+        self.batch = []
+        self._overtaken = True
+        return batch
 
 
 class Journal:
@@ -81,7 +128,7 @@ class Journal:
         """``reactor`` has callFromThread and callLater."""
         self._engine = engine
         self._reactor = reactor
-        self._gathered: list[tuple[Changes, Deferred[None]]] = []
+        self._gathered: Batch = []
         # Lists of changes, reads as (function, Deferred), and None at the end.
         self._work: SimpleQueue[Any] = SimpleQueue()
         self._thread: Thread | None = None
@@ -132,26 +179,15 @@ class Journal:
 
     def _serve(self) -> None:
         connection = self._engine.connect()
-        get = self._work.get
+        pending = _Pending()
         running = True
         while running:
-            batch: list[tuple[Changes, Deferred[None]]] = []
-            until = 0.0  # when the batch starts at the latest, if it holds nothing that is urgent
-            item = get()
+            item = self._next(pending.wait())
             # Takes all that waits, up to the first read, which keeps its place in the order.
             while isinstance(item, list):
-                batch += item
-                if not all(changes.soon for changes, _ in item):
-                    until = -1.0
-                elif not until:
-                    until = time.monotonic() + _SOON_S
-                item = ()
-                if len(batch) >= _MAX_CHANGES:
-                    break
-                try:
-                    item = get(timeout=max(0.0, until - time.monotonic()) if until > 0 else 0)
-                except Empty:
-                    break
+                pending.add(item)
+                item = self._next(0) if len(pending.batch) < _MAX_CHANGES else ()
+            batch = pending.take(all=item != ())
             if batch:
                 self._commit(connection, batch)
             if item is None:
@@ -161,7 +197,14 @@ class Journal:
         connection.close()
         self._reactor.callFromThread(self._stopped.callback, None)
 
-    def _commit(self, connection: Connection, batch: list[tuple[Changes, Deferred[None]]]) -> None:
+    def _next(self, timeout: float | None) -> Any:
+        """What was handed in next; () if nothing was within ``timeout`` seconds (None: ever)."""
+        try:
+            return self._work.get(timeout=timeout)
+        except Empty:
+            return ()
+
+    def _commit(self, connection: Connection, batch: Batch) -> None:
         started = time.perf_counter()
         try:
             _store(connection, [changes for changes, _ in batch])
@@ -182,7 +225,7 @@ class Journal:
         finally:
             self.seconds += time.perf_counter() - started
 
-    def _tell(self, batch: list[tuple[Changes, Deferred[None]]], failure: Failure | None) -> None:
+    def _tell(self, batch: Batch, failure: Failure | None) -> None:
         for _, done in batch:
             if failure is None:
                 done.callback(None)
@@ -217,7 +260,10 @@ def _store(connection: Connection, batch: list[Changes]) -> None:
     # The driver's cursor: binding thousands of values through SQLAlchemy costs ten times as much.
     cursor = connection.connection.cursor()
     execute = cursor.execute
-    execute("BEGIN IMMEDIATE")
+    driver: Any = connection.connection.dbapi_connection
+    # Each of these two gives up the GIL once, where ``execute`` does it three times: with a busy
+    # reactor every time costs more than the statement.
+    driver.executescript("BEGIN IMMEDIATE")
     try:
         if merged.messages:
             _insert(execute, schema.message, merged.messages)
@@ -240,11 +286,11 @@ def _store(connection: Connection, batch: list[Changes]) -> None:
             _insert(execute, schema.early_receipt, merged.early_receipts, replace=True)
         if merged.early_matched:
             _delete(execute, "early_receipt", ("carrier", "carrier_id"), merged.early_matched)
-        execute("COMMIT")
+        driver.commit()
     except BaseException:
         # On a full disk SQLite may have rolled back by itself already.
-        if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
-            execute("ROLLBACK")
+        if driver.in_transaction:
+            driver.rollback()
         raise
     finally:
         cursor.close()

@@ -400,6 +400,21 @@ class ExpiryTests(SettleCase):
         self.journey.queues.subscribe(NORTH, self.north)
         assert [entry.message for entry in self.north.taken] == [later]
 
+    def test_what_is_expiring_is_not_sent_meanwhile(self) -> None:
+        """From the moment when it is decided, also if the store takes its time."""
+        self.journey.accepted(validity_ms=HOUR_MS)
+        self.journey.settlement.stop()
+        self.advance(3610)
+        self.journey.settlement.start()
+        self.journey.journal.waiting = True
+        self.advance(5)
+        self.journey.journal.release(1)  # the look into the queue; the commit is still to come
+        self.journey.journal.waiting = True
+        self.journey.queues.subscribe(NORTH, self.north)
+        assert self.north.taken == []
+        self.journey.journal.release()
+        assert self.journey.entries() == []
+
     def test_what_was_scheduled_expires_after_its_time(self) -> None:
         """Its validity begins when it is due."""
         at = NOW_MS + HOUR_MS

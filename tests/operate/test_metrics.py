@@ -1,0 +1,141 @@
+"""Figures: each is what happened, and every one of them can be scraped."""
+
+from typing import Any
+
+from prometheus_client import generate_latest
+from twisted.trial.unittest import TestCase
+
+from smsgw.flow.send import CarrierSide
+from smsgw.login import Login
+from smsgw.message import Message, MessageState, Receipt
+from smsgw.operate.metrics import Metrics
+from smsgw.smpp.pdu import DeliverSm
+from smsgw.smpp.receipt import format_text
+from tests.flow.journey import FakeLink, FakeSession
+from tests.operate.gateways import a_gateway, provision
+
+
+class MetricsTests(TestCase):
+    def setUp(self) -> None:
+        self.gateway: Any = a_gateway(self)
+        provision(self, self.gateway)
+        self.metrics = Metrics(self.gateway)
+
+    def value(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(name, labels)
+
+    def accept(self, destination: str = "447700900123") -> None:
+        message = Message("447700900000", destination, parts=[b"Hello"], interface="smpp")
+        login = Login("acme", "acme")
+        self.successResultOf(self.gateway.acceptance.accept(login, [message]))
+
+    def a_link(self) -> FakeLink:
+        gateway = self.gateway
+        side: Any = CarrierSide(
+            gateway.tables.carriers["north"],
+            gateway.queues,
+            gateway.settlement,
+            gateway.receipts,
+            gateway.inbound,
+            gateway.reactor,
+        )
+        link = FakeLink(side)
+        side.links = [link, FakeLink(side)]
+        gateway.carriers.sides["north"] = side
+        link.come_up()
+        return link
+
+    def test_messages_are_counted_by_account_and_reason(self) -> None:
+        """Accepted and refused."""
+        self.accept()
+        self.accept()
+        self.accept("33123456789")
+        assert self.value("smsgw_messages_accepted_total", account="acme") == 2
+        assert self.value("smsgw_messages_refused_total", reason="no_route") == 1
+
+    def test_a_carriers_figures_are_its_own(self) -> None:
+        """Submits, refusals, throttlings, what has no answer, links and what is outstanding."""
+        link = self.a_link()
+        for _ in range(5):
+            self.accept()
+        link.answer(0x58, count=1)
+        link.answer(0x0B, count=1)
+        link.answer(count=1)
+        assert self.value("smsgw_carrier_submits_total", carrier="north") == 5
+        assert self.value("smsgw_carrier_refusals_total", carrier="north") == 2
+        assert self.value("smsgw_carrier_throttlings_total", carrier="north") == 1
+        assert self.value("smsgw_carrier_outstanding", carrier="north") == 2
+        assert self.value("smsgw_carrier_links_up", carrier="north") == 1
+        link.lose()
+        assert self.value("smsgw_carrier_unanswered_total", carrier="north") == 2
+        assert self.value("smsgw_carrier_links_up", carrier="north") == 0
+
+    def test_what_carriers_send_is_counted(self) -> None:
+        """Receipts matched and early, MO, and MO of nobody."""
+        link = self.a_link()
+        text = format_text(Receipt("x1", MessageState.DELIVERED), False)
+        mo = DeliverSm(sequence=2, destination_addr=b"447700900000", short_message=b"Hi")
+        lost = DeliverSm(sequence=3, destination_addr=b"447700900009", short_message=b"Hi")
+        self.gateway.carriers.sides["north"].received(
+            link, [DeliverSm(sequence=1, esm_class=4, short_message=text), mo, lost]
+        )
+        assert self.value("smsgw_carrier_receipts_total", carrier="north") == 1
+        assert self.value("smsgw_carrier_mo_total", carrier="north") == 2
+        assert self.value("smsgw_mo_nobodys_total") == 1
+        assert self.value("smsgw_receipts_early") == 1
+        assert self.value("smsgw_receipts_matched_total") == 0
+
+    def test_sessions_and_handovers_are_counted(self) -> None:
+        """Bound now; handed over and refused so far."""
+        session: Any = FakeSession(Login("acme", "acme", window=5))
+        self.gateway.esmes.bound(session)
+        link = self.a_link()
+        mo = DeliverSm(sequence=2, destination_addr=b"447700900000", short_message=b"Hi")
+        link.side.received(link, [mo, mo])
+        [(_, first), (_, second)] = session.delivered
+        self.gateway.esmes.delivered(session, [(first, 0), (second, 0x65)])
+        assert self.value("smsgw_sessions", account="acme") == 1
+        assert self.value("smsgw_handovers_total") == 1
+        assert self.value("smsgw_handovers_refused_total") == 1
+
+    def test_queues_are_shown_as_they_stand(self) -> None:
+        """What is ready in memory, and what is under way."""
+        self.accept()
+        assert self.value("smsgw_queue_ready", queue="carrier:north") == 1
+        self.a_link()
+        assert self.value("smsgw_queue_ready", queue="carrier:north") == 0
+        assert self.value("smsgw_queue_taken", queue="carrier:north") == 1
+
+    def test_the_journal_is_counted(self) -> None:
+        """Transactions, changes, failures and seconds."""
+        before = self.value("smsgw_journal_transactions_total") or 0
+        self.accept()
+        self.gateway.journal.broken = "disk full"
+        self.accept()
+        assert self.value("smsgw_journal_transactions_total") == before + 1
+        assert self.value("smsgw_journal_failures_total") == 1
+        assert (self.value("smsgw_journal_seconds_total") or 0) > 0
+
+    def test_failed_logins_are_counted(self) -> None:
+        """Whatever their reason."""
+        self.gateway.doors.login("smpp", "nobody", "x", "192.0.2.7")
+        assert self.value("smsgw_logins_failed_total") == 1
+
+    def test_all_can_be_scraped(self) -> None:
+        """Also on a gateway where nothing has happened yet; the process's figures are there too."""
+        text = generate_latest(self.metrics.registry).decode()
+        assert "# TYPE smsgw_messages_accepted_total counter" in text or (
+            "# TYPE smsgw_messages_accepted counter" in text
+        )
+        assert "\npython_gc_objects_collected_total" in text
+        for line in text.splitlines():
+            assert line.startswith("#") or len(line.rsplit(" ", 1)) == 2
+
+    def test_no_two_gateways_share_figures(self) -> None:
+        """Each registry is of its own gateway."""
+        self.accept()
+        other = Metrics(a_gateway(self))
+        assert (
+            other.registry.get_sample_value("smsgw_messages_accepted_total", {"account": "acme"})
+            is None
+        )
