@@ -7,7 +7,7 @@ from hashlib import blake2b
 from secrets import token_bytes
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, DeferredSemaphore, succeed
 from twisted.internet.threads import deferToThread
 
 from smsgw.login import Login
@@ -20,6 +20,7 @@ FAILURES = 20  # wrong logins of one address in FAILURES_S, then none is tried (
 FAILURES_S = 60.0
 _REMEMBERED = 10_000
 _ADDRESSES = 10_000
+_AT_ONCE = 4  # slow checks of one address under way
 
 Run = Callable[[Callable[[], bool]], Deferred[bool]]
 
@@ -45,6 +46,7 @@ class Doors:
         self._failures: dict[str, tuple[float, int]] = {}
         # Who waits for a slow check under way, by what is being checked and for which address.
         self._checking: dict[tuple[object, ...], list[Deferred[Login | Refusal]]] = {}
+        self._lines: dict[str, DeferredSemaphore] = {}
         self.failed = 0
 
     def allowed(self, kind: str, peer: str) -> bool:
@@ -74,8 +76,7 @@ class Doors:
             if isinstance(known, Refusal):
                 self._count(known, peer)
             return succeed(known)
-        account, credential, _ = self._tables().credentials[kind, username]
-        expected = credential.password_hash
+        expected = self._tables().credentials[kind, username][1].password_hash
 
         # A client that binds many sessions at once makes one guess, and costs one check.
         key = (*self._entry(kind, username, password), expected, peer)
@@ -85,26 +86,42 @@ class Doors:
             return answer
         waiting = self._checking[key] = []
 
-        wrong = Refusal(Reason.WRONG_PASSWORD)
-        # Counted before it is known: or many guesses at once would all be tried.
-        self._count(wrong, peer)
-
-        def checked(good: bool) -> Login | Refusal:
-            if not good:
-                return wrong
-            self._uncount(peer)
-            while len(self._good) >= _REMEMBERED:
-                del self._good[next(iter(self._good))]
-            self._good[self._entry(kind, username, password)] = expected
-            return _login(account, credential)
-
         def told(outcome: Any) -> Any:
             del self._checking[key]
             for answer in waiting:
                 answer.callback(outcome)  # a Failure is the errback of each
             return outcome
 
-        return self._run(lambda: verify(expected, password)).addCallback(checked).addBoth(told)
+        # Guesses of one address stand in line, so that those after the last allowed one are refused
+        # untried; right logins behind one address translator only wait a little.
+        line = self._lines.setdefault(peer, DeferredSemaphore(_AT_ONCE))
+        checking = line.run(self._check, kind, username, password, peer, expected)
+        return checking.addBoth(told).addBoth(self._left, peer, line)
+
+    def _check(
+        self, kind: str, username: str, password: str, peer: str, expected: str
+    ) -> Deferred[Login | Refusal]:
+        known = self.remembered(kind, username, password, peer)
+        if known is not None:
+            return succeed(known)
+        account, credential, _ = self._tables().credentials[kind, username]
+
+        def checked(good: bool) -> Login | Refusal:
+            if not good:
+                wrong = Refusal(Reason.WRONG_PASSWORD)
+                self._count(wrong, peer)
+                return wrong
+            while len(self._good) >= _REMEMBERED:
+                del self._good[next(iter(self._good))]
+            self._good[self._entry(kind, username, password)] = expected
+            return _login(account, credential)
+
+        return self._run(lambda: verify(expected, password)).addCallback(checked)
+
+    def _left(self, outcome: Any, peer: str, line: DeferredSemaphore) -> Any:
+        if line.tokens == line.limit and not line.waiting:
+            self._lines.pop(peer, None)
+        return outcome
 
     def _refused(
         self, found: tuple[Account, Credential, AllowList] | None, peer: str
@@ -133,12 +150,6 @@ class Doors:
         self._failures[peer] = (since, count + 1)
         while len(self._failures) > _ADDRESSES:
             del self._failures[next(iter(self._failures))]
-
-    def _uncount(self, peer: str) -> None:
-        self.failed -= 1
-        since, count = self._failures.get(peer, (0.0, 0))
-        if count:
-            self._failures[peer] = (since, count - 1)
 
     def _entry(self, kind: str, username: str, password: str) -> tuple[str, str, bytes]:
         # Memory holds no password; with a key of this process nobody can prepare guesses.

@@ -133,24 +133,31 @@ class Message:
     @property
     def carrier(self) -> str:
         """The carrier that has the message, or "" while none has acknowledged any of it."""
-        return next((a.carrier for a in self.acknowledged.values()), "")
+        return next((a.carrier for a in self.acknowledged.values() if a.taken), "")
 
     @property
     def carrier_at(self) -> int:
         """When carriers had acknowledged every part (CDA), 0 before."""
-        if len(self.acknowledged) < len(self.parts):
-            return 0
-        return max((a.at for a in self.acknowledged.values()), default=0)
+        taken = [a.at for a in self.acknowledged.values() if a.taken]
+        return max(taken, default=0) if len(taken) == len(self.parts) else 0
 
 
 @define
 class Acknowledgement:
-    """A carrier's acceptance of one part, and what became of it."""
+    """What a carrier said of one part: that it has it, under which id, and what became of it.
+
+    Of a part that no carrier took, ``carrier_id`` is empty and ``state`` says why.
+    """
 
     carrier: str
     carrier_id: str
     at: int  # ms since 1970 UTC
     state: int = 1  # a MessageState
+
+    @property
+    def taken(self) -> bool:
+        """True if the carrier accepted the part."""
+        return bool(self.carrier_id) or not MessageState(self.state).final
 
 
 @define

@@ -153,6 +153,7 @@ def read(connection: Connection, ids: Sequence[int]) -> list[Message]:
         for p in connection.execute(select(schema.part).where(schema.part.c.message.in_(chunk))):
             m = found.get(p.message)
             if m is not None:
+                # The state of the only part is that of its message, and is kept there only.
                 state = m.state if len(m.parts) == 1 else p.state
                 m.acknowledged[p.number] = Acknowledgement(p.carrier, p.carrier_id, p.at, state)
     return list(found.values())
