@@ -23,10 +23,11 @@ from smsgw import config as configuration
 from smsgw.operate.offline import OfflineOperator
 from smsgw.operate.operator import Applied, MessageView, Operator, Unavailable
 from smsgw.operate.remote import NotRunning, RemoteOperator, admin_endpoint
+from smsgw.operate.views import parse_id
 from smsgw.store.secrets import hash_password
+from smsgw.toml import visible
 
 T = TypeVar("T")
-DEFAULT_CONFIG = "etc/smsgw.toml"
 
 
 class Fault(click.ClickException):
@@ -34,7 +35,7 @@ class Fault(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         """Write the line to stderr."""
-        click.echo(f"smsgw: {self.message}", err=True)
+        click.echo(visible(f"smsgw: {self.message}"), err=True)
 
 
 class _Silent(click.exceptions.Exit):
@@ -51,7 +52,7 @@ class _Silent(click.exceptions.Exit):
     "--config",
     "path",
     metavar="FILE",
-    help=f"Configuration file; {DEFAULT_CONFIG} by default, which may be absent.",
+    help=f"Configuration file; {configuration.DEFAULT} by default, which may be absent.",
 )
 @click.pass_context
 def main(context: click.Context, path: str | None) -> None:
@@ -60,11 +61,8 @@ def main(context: click.Context, path: str | None) -> None:
 
 
 def _config(context: click.Context) -> configuration.Config:
-    path: str | None = context.obj
-    if path is not None and not Path(path).exists():
-        raise Fault(f"{path}: no such file; name an existing one with -c")
     try:
-        return configuration.load(path or DEFAULT_CONFIG)
+        return configuration.find(context.obj)
     except configuration.ConfigError as error:
         _say_all(error.lines)
         raise _Silent from None
@@ -101,7 +99,19 @@ def _ask(question: Coroutine[Any, Any, T]) -> T:
 
 def _say_all(lines: Sequence[str]) -> None:
     for line in lines:
-        click.echo(line, err=True)
+        click.echo(visible(line), err=True)
+
+
+def _utf8(_context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """What is sent on must be text: an argument in another encoding has surrogates in it."""
+    if value != _displayed(value):
+        raise Fault(f"{parameter.human_readable_name} is not UTF-8; use a UTF-8 terminal")
+    return value
+
+
+def _displayed(text: str) -> str:
+    """``text`` with what is not UTF-8 in it escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -116,7 +126,7 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.
 def apply(context: click.Context, file: str, yes: bool, prune: bool, dry_run: bool) -> None:
     """Provision the accounts, carriers and routes of FILE ("-" is standard input)."""
     text = _text_of(file)
-    name = "standard input" if file == "-" else file
+    name = "standard input" if file == "-" else _displayed(file)
     operator = _operator(context)
     who = _user()
     planned = _applied(operator.apply(text, name, prune, True, who))
@@ -143,7 +153,7 @@ def _interactive() -> bool:
 def _user() -> str:
     """Who the audit says it was."""
     try:
-        return os.environ.get("SUDO_USER") or getpass.getuser()
+        return _displayed(os.environ.get("SUDO_USER") or getpass.getuser())
     except (KeyError, OSError):
         # A container's user may have no name.
         return f"uid {os.getuid()}"
@@ -169,11 +179,13 @@ def _applied(question: Coroutine[Any, Any, Applied]) -> Applied:
 
 
 @main.command()
-@click.option("--account", required=True, metavar="NAME", help="Account that sends it.")
+@click.option(
+    "--account", required=True, metavar="NAME", help="Account that sends it.", callback=_utf8
+)
 @click.option("--receipt", is_flag=True, help="Ask for a delivery receipt.")
-@click.argument("source", metavar="FROM")
-@click.argument("destination", metavar="TO")
-@click.argument("text")
+@click.argument("source", metavar="FROM", callback=_utf8)
+@click.argument("destination", metavar="TO", callback=_utf8)
+@click.argument("text", callback=_utf8)
 @click.pass_context
 def send(
     context: click.Context, account: str, receipt: bool, source: str, destination: str, text: str
@@ -191,9 +203,12 @@ def send(
 @click.pass_context
 def status(context: click.Context, as_json: bool, message_id: str) -> None:
     """Show a message by its id: decimal, GUID, or 32 hex digits."""
-    found = _ask(_operator(context).message(message_id))
+    operator = _operator(context)
+    # What cannot be an id is not asked for: it might not even be text.
+    found = None if parse_id(message_id) is None else _ask(operator.message(message_id))
     if found is None:
-        raise Fault(f"no message {message_id}; give the id as decimal, GUID or 32 hex digits")
+        what = message_id or '""'
+        raise Fault(f"no message {what}; give the id as decimal, GUID or 32 hex digits")
     if as_json:
         _print_json(found)
         return
@@ -291,13 +306,17 @@ def queues(context: click.Context, as_json: bool) -> None:
 @main.command("hash-password")
 def hash_password_command() -> None:
     """Print the password_hash of a password, which is asked for or read from standard input."""
-    if sys.stdin.isatty():
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
-    else:
-        password = sys.stdin.readline().rstrip("\r\n")
-    if not password:
+    try:
+        if sys.stdin.isatty():
+            password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+        else:
+            password = sys.stdin.buffer.readline().decode("utf-8").rstrip("\r\n")
+        hashed = hash_password(password) if password else ""
+    except UnicodeError:
+        raise Fault("the password is not UTF-8; use a UTF-8 terminal") from None
+    if not hashed:
         raise Fault("no password; write it to standard input")
-    click.echo(hash_password(password))
+    click.echo(hashed)
 
 
 @main.command(

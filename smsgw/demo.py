@@ -54,6 +54,7 @@ def provisioning(password_smpp: str, password_http: str) -> str:
 _LOOPBACK = {"tcp": "127.0.0.1", "ssl": "127.0.0.1", "tcp6": r"\:\:1"}
 _INTERFACE = re.compile(r":interface=((?:\\.|[^:\\])*)")
 
+_NOWHERE = "nowhere"
 _WORDS = """
 smsgw is running. It listens on:
   SMPP   {smpp}
@@ -61,7 +62,7 @@ smsgw is running. It listens on:
   admin  {admin}
 {try_it}"""
 
-_TRY_IT = """
+_TRY_REST = """
 Send a message:
 
   curl -s -u demo:{http} {rest}/messages -H 'Content-Type: application/json' \\
@@ -76,9 +77,13 @@ or both in one line:
   G=$(curl -s -u demo:{http} {rest}/messages -d source=447700900000 -d destination=447700900123 \\
     -d messageText=Hello -d registeredDelivery=1 | grep -o '[0-9a-f-]\\{{36\\}}' | head -1); sleep 1; \\
     curl -s -u demo:{http} {rest}/messages/$G
+"""
 
-Connect an ESME (SMPP 3.4): host {host} port {port} system_id demo password {smpp_password}
+_TRY_SMPP = """
+Connect an ESME (SMPP 3.4): host {host} port {port} system_id demo password {smpp}
+"""
 
+_KEPT = """
 The passwords are kept in {file}.
 """
 
@@ -87,7 +92,7 @@ def on_loopback(config: Config) -> None:
     """Makes every TCP listener without an interface listen on loopback only."""
 
     def bounded(endpoint: str) -> str:
-        loopback = _LOOPBACK.get(endpoint.removeprefix("haproxy:").partition(":")[0])
+        loopback = _LOOPBACK.get(endpoint.partition(":")[0])
         if loopback is None or _INTERFACE.search(endpoint):
             return endpoint
         return f"{endpoint}:interface={loopback}"
@@ -114,31 +119,41 @@ async def begin(gateway: "Gateway", file: Path) -> None:
     elif file.exists():
         passwords = json.loads(file.read_text())
     config = gateway.config
-    host, port = _address(config.smpp.listen[0].endpoint)
-    rest = "http://{}:{}/v4".format(*_address(config.http.listen[0]))
+    smpp = [one.endpoint for one in config.smpp.listen]
+    rest = [_base(one) for one in config.http.listen]
     try_it = ""
     if passwords and "demo" in gateway.tables.accounts:
-        try_it = _TRY_IT.format(
-            http=passwords["http"],
-            smpp_password=passwords["smpp"],
-            rest=rest,
-            host=host,
-            port=port,
-            file=file,
-        )
+        urls = [one for one in rest if one.startswith("http")]
+        addresses = [address for one in smpp if (address := _address(one))]
+        if urls:
+            try_it += _TRY_REST.format(http=passwords["http"], rest=urls[0])
+        if addresses:
+            host, port = addresses[0]
+            try_it += _TRY_SMPP.format(smpp=passwords["smpp"], host=host, port=port)
+        try_it += _KEPT.format(file=file)
     print(
         _WORDS.format(
-            smpp=" ".join("{}:{}".format(*_address(one.endpoint)) for one in config.smpp.listen),
-            rest=rest,
-            admin=" ".join(config.http.admin),
+            smpp=" ".join(":".join(_address(one) or [one]) for one in smpp) or _NOWHERE,
+            rest=" ".join(rest) or _NOWHERE,
+            admin=" ".join(config.http.admin) or _NOWHERE,
             try_it=try_it,
         ),
         flush=True,
     )
 
 
-def _address(endpoint: str) -> tuple[str, str]:
-    """Host and port of a TCP endpoint, for people."""
+def _base(endpoint: str) -> str:
+    """The URL of REST on a TCP endpoint, for people; another endpoint as it is."""
+    address = _address(endpoint)
+    scheme = "https" if endpoint.startswith("ssl:") else "http"
+    return f"{scheme}://{':'.join(address)}/v4" if address else endpoint
+
+
+def _address(endpoint: str) -> tuple[str, str] | None:
+    """Host and port of a TCP endpoint, for people; None if it is of another kind."""
+    kind, _, rest = endpoint.partition(":")
+    if kind not in _LOOPBACK:
+        return None
     interface = _INTERFACE.search(endpoint)
     host = interface[1].replace("\\", "") if interface else "127.0.0.1"
-    return f"[{host}]" if ":" in host else host, endpoint.removeprefix("haproxy:").split(":")[1]
+    return f"[{host}]" if ":" in host else host, rest.partition(":")[0]

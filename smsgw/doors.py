@@ -53,19 +53,30 @@ class Doors:
         """True if some credential of the kind may come from the address."""
         return self._tables().any_allows(kind, peer, self._open_if_empty)
 
+    def proof(self, login: Login) -> str:
+        """The password hash of a login's credential now, "" if it is gone."""
+        found = self._tables().credentials.get((login.kind, login.credential))
+        return found[1].password_hash if found is not None else ""
+
+    def admits(self, allow: AllowList, peer: str) -> bool:
+        """True if the allow-list lets the address in."""
+        return allow.allows(peer, self._open_if_empty)
+
     def remembered(
         self, kind: str, username: str, password: str, peer: str
     ) -> Login | Refusal | None:
         """The outcome when it is known without the slow check, else None: then ask ``login``."""
         found = self._tables().credentials.get((kind, username))
         refusal = self._refused(found, peer)
-        if refusal is not None:
-            return refusal
-        assert found is not None
-        account, credential, _ = found
-        if self._good.get(self._entry(kind, username, password)) == credential.password_hash:
-            return _login(account, credential)
-        return None
+        if found is not None and refusal is None:
+            account, credential, _ = found
+            if self._good.get(self._entry(kind, username, password)) == credential.password_hash:
+                # Not held up by others who guess from the same address.
+                return _login(account, credential)
+        at, count = self._failures.get(peer, (0.0, 0))
+        if count >= FAILURES and self._now() - at < FAILURES_S:
+            return Refusal(Reason.TOO_MANY_LOGINS)
+        return refusal
 
     def login(
         self, kind: str, username: str, password: str, peer: str
@@ -126,9 +137,6 @@ class Doors:
     def _refused(
         self, found: tuple[Account, Credential, AllowList] | None, peer: str
     ) -> Refusal | None:
-        at, count = self._failures.get(peer, (0.0, 0))
-        if count >= FAILURES and self._now() - at < FAILURES_S:
-            return Refusal(Reason.TOO_MANY_LOGINS)
         if found is None:
             return Refusal(Reason.UNKNOWN_LOGIN)
         account, _, allow = found

@@ -72,6 +72,8 @@ class Esmes:
         self._handover = handover
         self._wordings = wordings
         self._now = now
+        # The password hash by which each session came in.
+        self._admitted: dict[EsmeSession, str] = {}
         self._alias = 0
         self._bound: dict[str, set[EsmeSession]] = {}
 
@@ -98,6 +100,7 @@ class Esmes:
             peer=session.peer,
         )
         self._bound.setdefault(login.credential, set()).add(session)
+        self._admitted[session] = self._doors.proof(login)
         if session.receives:
             self._handover.bound(session)
 
@@ -116,7 +119,23 @@ class Esmes:
             sessions.discard(session)
             if not sessions:
                 del self._bound[login.credential]
+        self._admitted.pop(session, None)
         self._handover.unbound(session)
+
+    def review(self, tables: Tables) -> None:
+        """The provisioning has changed: whose login is no longer good is unbound, others stay."""
+        for session, proof in list(self._admitted.items()):
+            login = session.login
+            found = tables.credentials.get((login.kind, login.credential))
+            if (
+                found is None
+                or found[0].name != login.account
+                or found[0].suspended
+                or found[1].password_hash != proof
+                or not self._doors.admits(found[2], session.peer)
+            ):
+                _log.info("esme {name}: its login is no longer good", name=login.credential)
+                session.unbind()
 
     def submit(self, session: EsmeSession, pdus: list[SubmitSm]) -> None:
         """See ``Gate``: what the fields already rule out is refused here, the rest is for
@@ -143,7 +162,8 @@ class Esmes:
             done.addCallback(self._answer, session, sequences)
 
     def _next_alias(self, now_ms: int) -> int:
-        """A number of 32 bits that is not given again for seven weeks, also over restarts."""
+        """A number of 32 bits that is not given again for seven weeks; also over restarts, as long
+        as there are not more than 1,000 a second for long."""
         self._alias = max(self._alias + 1, now_ms)
         return self._alias & 0xFFFFFFFF or self._next_alias(now_ms)
 

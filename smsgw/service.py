@@ -12,6 +12,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, gatherResults
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
+from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
@@ -46,6 +47,7 @@ from smsgw.testing.smsc import SimulatedCarrier
 _log = Logger()
 
 _DRAIN_S = 10.0  # how long answers under way are waited for at a stop
+_REVIEW_S = 5.0  # how often receipts that matched nothing are looked at again
 _WINDOW = 10_000  # of a link; what may be outstanding is bounded by flow.send.Outlet
 
 
@@ -79,7 +81,7 @@ class Gateway(Service):
             reactor,
         )
         self.receipts = Receipts(
-            self.queues, self.journal, self.known, self.awaited, self.settlement
+            self.current, self.queues, self.journal, self.known, self.awaited, self.settlement
         )
         self.inbound = Inbound(self.current, self.queues, self.known, self.identities)
         self.acceptance = Acceptance(self.current, self.queues, self.known, self.identities)
@@ -87,9 +89,9 @@ class Gateway(Service):
         self.handover = Handover(self.queues, self.settlement, wordings, reactor)
         self.doors = Doors(self.current, config.aerialink.open_if_empty)
         self.esmes = Esmes(self.doors, self.acceptance, self.handover, wordings)
-        self.carriers = Carriers(self._make_carrier)
+        self.carriers = Carriers(self._make_carrier, self._forsake)
         self.operator = LiveOperator(self)
-        self._simulators: dict[str, SimulatedCarrier] = {}
+        self._reviewing = LoopingCall(self._review_receipts)
         self._ports: list[IListeningPort] = []
         self._smpp: list[SmppServerFactory] = []
         self._http: list[HttpServerFactory] = []
@@ -117,14 +119,27 @@ class Gateway(Service):
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
         self.carriers.provision(self.tables.carriers)
+        self._reviewing.clock = self.reactor
+        self._reviewing.start(_REVIEW_S, now=False)
+        # Carriers may have been removed while the gateway was down.
+        for queue in self.queues.resident():
+            kind, _, name = queue.partition(":")
+            if kind == "carrier" and name not in self.tables.carriers:
+                self._forsake(name)
 
     async def reload(self) -> None:
         """Takes over what is provisioned now. Sessions and links that need not change stay."""
         provisioning = await self.journal.run(provision.load)
+        if provisioning.version < self.tables.version:
+            return  # another change was faster
         # Compiling takes a moment with many routes, and the reactor is not to wait for it.
-        self.tables = await deferToThread(Tables, provisioning, provisioning.version)
+        tables = await deferToThread(Tables, provisioning, provisioning.version)
+        if tables.version < self.tables.version:
+            return
+        self.tables = tables
         if self._ports:
-            self.carriers.provision(self.tables.carriers)
+            self.carriers.provision(tables.carriers)
+            self.esmes.review(tables)
 
     async def apply(
         self, text: str, file: str, prune: bool, dry_run: bool, who: str
@@ -214,7 +229,7 @@ class Gateway(Service):
         system_id, password = form.system_id, form.password
         if form.kind == "simulator":
             script = SmscScript(delay_s=form.delay_s, states=dict(form.states))
-            simulator = self._simulators[form.name] = SimulatedCarrier(script, self.reactor)
+            simulator = SimulatedCarrier(script, self.reactor)
             host, port = "127.0.0.1", await simulator.start()
             system_id, password = "smsgw", ""
         side = CarrierSide(
@@ -238,10 +253,24 @@ class Gateway(Service):
             enquire_s=form.enquire_s,
             tls=form.tls,
         )
+        if form.kind == "simulator":
+            side.afterwards = simulator.stop
         side.links = [
             CarrierLink(settings, side, self.reactor, name=str(n + 1)) for n in range(form.binds)
         ]
         return side
+
+    def _forsake(self, carrier: str) -> None:
+        _log.info("carrier {name} is no more: what waits for it finds another", name=carrier)
+        Deferred.fromCoroutine(self.settlement.forsake(carrier)).addErrback(
+            lambda failure: _log.failure("carrier {name}: forsake", failure, name=carrier)
+        )
+
+    async def _review_receipts(self) -> None:
+        try:
+            await self.receipts.review()
+        except Exception:
+            _log.failure("receipts: review")
 
     def startService(self) -> None:
         """Twisted: starts; a fault is told in one line and ends the process."""
@@ -255,8 +284,8 @@ class Gateway(Service):
         await gatherResults([factory.drain(_DRAIN_S) for factory in self._smpp])
         await gatherResults([server.drain(_DRAIN_S) for server in self._http])
         await self.carriers.stop()
-        for simulator in self._simulators.values():
-            await simulator.stop()
+        if self._reviewing.running:
+            self._reviewing.stop()
         self.queues.stop()
         self.settlement.stop()
         await self.journal.stop()

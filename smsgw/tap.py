@@ -2,8 +2,11 @@
 
 import atexit
 import os
+import resource
 import signal
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +34,12 @@ class Options(usage.Options):
         "with 'smsgw apply FILE'. SIGTERM ends it in order: what is under way is answered first."
     )
     optParameters = [
-        ["config", "c", "etc/smsgw.toml", "Configuration file; defaults hold if it is absent."],
+        [
+            "config",
+            "c",
+            None,
+            f"Configuration file; {configuration.DEFAULT} by default, which may be absent.",
+        ],
     ]
     optFlags = [
         [
@@ -45,15 +53,17 @@ class Options(usage.Options):
     def postOptions(self) -> None:
         """Reads the configuration, so that its faults are told before anything starts."""
         try:
-            self["configuration"] = configuration.load(self["config"])
+            self["configuration"] = configuration.find(self["config"])
         except configuration.ConfigError as error:
             _fail(error.lines)
         if self["demo"]:
             demo.on_loopback(self["configuration"])
         parent: Any = getattr(self, "parent", None)
         if parent is not None and not parent["logger"] and not parent.get("syslog"):
+            # A daemon's standard output goes nowhere; the name is twistd's own.
+            file = parent["logfile"] or (None if parent["nodaemon"] else "twistd.log")
             # twistd takes the observer by its name only.
-            log.chosen = (self["configuration"].log, parent["logfile"])
+            log.chosen = (self["configuration"].log, file)
             parent["logger"] = "smsgw.operate.log.observer"
 
 
@@ -63,11 +73,33 @@ def _fail(lines: list[str]) -> None:
     raise SystemExit(1)
 
 
+def steady(reactor: Any) -> None:
+    """Let the reactor count time by a clock that never steps.
+
+    Twisted's is the wall clock: at a step forward by half a minute every submit under way would be
+    given up, and sent twice (I2); after one backward nothing would be due. Nothing has been
+    scheduled yet, so no call is left with a time of the old clock.
+    """
+    reactor.seconds = time.monotonic
+
+
+def raise_descriptor_limit() -> None:
+    """Let the process have as many connections as its hard limit allows; the soft one, 1024 as a
+    rule, is for programs that use select.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Refused where the hard limit is a number that the kernel does not grant.
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def makeService(options: Options) -> IService:
     """The gateway; the store is opened here, so that what is wrong with it is told at once."""
     from twisted.internet import reactor as installed
 
     reactor: Any = installed
+    steady(reactor)
+    raise_descriptor_limit()
 
     config = options["configuration"]
     try:

@@ -21,12 +21,32 @@ from smsgw.toml_lines import Path, positions
 Check = Callable[[Any], Any]
 T = TypeVar("T")
 
+_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+# More than Python may be told to write or read (sys.set_int_max_str_digits); no setting needs them.
+_TOO_MANY_DIGITS = 10**600
+
 
 class Wrong(Exception):
     """What is wrong with one value; its text is "what is wrong; what would be right"."""
 
 
 # Checks.
+
+
+def visible(text: str) -> str:
+    """``text`` on one line: what would not show there is written as TOML escapes it."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else _escaped(one) for one in text)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return _ESCAPES.get(character) or (f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
+
+
+def _short(text: str) -> str:
+    return visible(text if len(text) <= 60 else f"{text[:57]}...")
 
 
 def shown(value: object) -> str:
@@ -37,8 +57,9 @@ def shown(value: object) -> str:
         return "a table"
     if isinstance(value, list):
         return "a list"
-    text = f'"{value}"' if isinstance(value, str) else str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    if isinstance(value, int) and abs(value) >= _TOO_MANY_DIGITS:
+        return "a number of too many digits"
+    return _short(f'"{value}"' if isinstance(value, str) else str(value))
 
 
 def _check(function: Check) -> dict[str, Any]:
@@ -132,7 +153,8 @@ def choice(*allowed: str | bool, unserved: dict[str, str] | None = None) -> dict
         for one in allowed:
             if type(one) is type(value) and one == value:
                 return one
-        near = get_close_matches(str(value), [one for one in allowed if isinstance(one, str)], 1)
+        names = [one for one in allowed if isinstance(one, str)]
+        near = get_close_matches(value, names, 1) if isinstance(value, str) else []
         hint = f' (did you mean "{near[0]}"?)' if near else ""
         raise Wrong(f"{shown(value)} is not allowed; it must be {right}{hint}")
 
@@ -194,6 +216,10 @@ class Reader:
         except RecursionError:
             self.table = {}
             self._syntax_fault(text, "nested too deeply (at line 1, column 1)")
+        except ValueError:
+            if self.table:
+                raise  # of positions: a bug
+            self._syntax_fault(text, f"a number of too many digits {_longest_number(text)}")
 
     @property
     def lines(self) -> list[str]:
@@ -201,7 +227,8 @@ class Reader:
 
         ``FILE:LINE: key: what is wrong; what would be right``.
         """
-        return [f"{self._file}:{line}: {said}" for line, said in sorted(self._faults, key=_line_of)]
+        faults = sorted(self._faults, key=_line_of)
+        return [visible(f"{self._file}:{line}: {said}") for line, said in faults]
 
     def fault(self, path: Path, said: str) -> None:
         """Keep one fault of the value at ``path``."""
@@ -278,10 +305,17 @@ class Reader:
             return None
 
 
+def _longest_number(text: str) -> str:
+    """Where it is, as tomllib's faults say it."""
+    runs = re.finditer(r"[0-9][0-9_]*", text)
+    start = max(runs, key=lambda run: run.end() - run.start()).start()
+    return f"(at line {text.count(chr(10), 0, start) + 1}, column 1)"
+
+
 def _line_of(fault: tuple[int, str]) -> int:
     return fault[0]
 
 
 def dotted(path: Path) -> str:
     """``path`` as a person writes it: without the indexes, which the line number tells."""
-    return ".".join(part for part in path if isinstance(part, str)) or "file"
+    return ".".join(_short(part) for part in path if isinstance(part, str)) or "file"

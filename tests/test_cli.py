@@ -1,5 +1,6 @@
 """The command line: on the store alone, and with a gateway behind its admin socket."""
 
+import fcntl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
@@ -47,9 +48,9 @@ def run(place: Path, *arguments: str, typed: str | bytes | None = None) -> Resul
     return CliRunner().invoke(cli.main, command, input=typed)
 
 
-def fault(place: Path, *arguments: str) -> str:
+def fault(place: Path, *arguments: str, typed: str | bytes | None = None) -> str:
     """The one line on stderr of a command that must fail with status 1."""
-    result = run(place, *arguments)
+    result = run(place, *arguments, typed=typed)
     assert result.exit_code == 1, result.output
     assert result.stderr.count("\n") == 1
     return result.stderr.strip()
@@ -151,7 +152,7 @@ def test_apply_shows_and_refuses_without_a_terminal(place: Path) -> None:
     assert result.exit_code == 1
     assert "+ account demo" in result.stdout
     assert "run it again with --yes" in result.stderr
-    assert run(place, "accounts").stdout == "None.\n"
+    assert "there is no store yet" in fault(place, "accounts")
 
 
 @pytest.mark.parametrize(("typed", "code"), [("y\n", 0), ("n\n", 1)])
@@ -168,10 +169,15 @@ def test_apply_asks_on_a_terminal(
 
 
 def test_apply_dry_run_changes_nothing(place: Path) -> None:
-    """--dry-run shows the changes and ends well."""
+    """--dry-run shows the changes, ends well, and makes no store."""
+    before = sorted(place.iterdir())
     result = run(place, "apply", "--dry-run", str(place / "p.toml"))
     assert (result.exit_code, "+ account demo" in result.stdout) == (0, True)
-    assert run(place, "accounts").stdout == "None.\n"
+    assert sorted(place.iterdir()) == before
+    run(place, "apply", "--yes", "-", typed='[[account]]\nname = "other"\n')
+    result = run(place, "apply", "--dry-run", str(place / "p.toml"))
+    assert "+ account demo" in result.stdout
+    assert "demo" not in run(place, "accounts").stdout
 
 
 def test_apply_prune_deletes(place: Path) -> None:
@@ -196,7 +202,7 @@ def test_apply_tells_every_fault(place: Path) -> None:
     lines = result.stderr.splitlines()
     assert lines[0] == f'{bad}:3: account.rates: unknown key; did you mean "rate"?'
     assert len(lines) == 3
-    assert run(place, "accounts").stdout == "None.\n"
+    assert "there is no store yet" in fault(place, "accounts")
 
 
 def test_queues_and_messages_are_read_from_the_store(place: Path) -> None:
@@ -272,12 +278,71 @@ def test_faults_name_the_remedy(place: Path) -> None:
     assert "restore it" in fault(place, "carriers")
 
 
+def test_looking_makes_no_store(place: Path) -> None:
+    """A command that only reads, or is refused, leaves no file behind."""
+    before = sorted(place.iterdir())
+    for command in (["accounts"], ["carriers"], ["queues"], ["status", "5"]):
+        assert "there is no store yet" in fault(place, *command)
+    (place / "bad.toml").write_text("[[accounts]]\n")
+    assert "unknown key" in fault(place, "apply", "--yes", str(place / "bad.toml"))
+    (place / "bad.toml").unlink()
+    assert sorted(place.iterdir()) == before
+
+
+def test_a_store_that_cannot_be_opened_is_one_line(place: Path) -> None:
+    """One that another process has, that is no database, or that cannot be looked up."""
+    run(place, "apply", "--yes", str(place / "p.toml"))
+    with open(place / "smsgw.db.lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert fault(place, "accounts").endswith(
+            "smsgw.db is in use by another smsgw; stop that one first"
+        )
+    (place / "smsgw.db").write_bytes(b"no database at all")
+    assert "not a database" in fault(place, "accounts")
+    config = (place / "smsgw.toml").read_text()
+    (place / "smsgw.toml").write_text(config.replace("smsgw.db", "p.toml/smsgw.db"))
+    assert fault(place, "accounts").endswith(
+        "p.toml/smsgw.db: Not a directory; run this command as the gateway's user"
+    )
+
+
+NOT_UTF_8 = b"\xff".decode("utf-8", "surrogateescape")  # as Python has it from the command line
+
+
+@pytest.mark.parametrize("name", ["gateway", "place"])
+def test_what_is_not_utf_8_is_one_line(name: str, request: pytest.FixtureRequest) -> None:
+    """An argument in another encoding is refused, with a gateway and without one."""
+    place = request.getfixturevalue(name)
+    for position in range(4):
+        arguments = ["demo", "ACME", "447700900001", "Hello"]
+        arguments[position] = NOT_UTF_8
+        assert "is not UTF-8" in fault(place, "send", "--account", *arguments)
+    assert fault(place, "status", NOT_UTF_8) == (
+        "smsgw: no message \\udcff; give the id as decimal, GUID or 32 hex digits"
+    )
+    assert "name a file that can be read" in fault(place, "apply", NOT_UTF_8)
+    file = place / f"{NOT_UTF_8}.toml"
+    file.write_text(TEXT)
+    assert run(place, "apply", "--yes", str(file)).exit_code == 0
+    file.write_text("[[accounts]]\n")
+    assert fault(place, "apply", "--yes", str(file)).startswith(f"{place}/\\udcff.toml:1: accounts")
+
+
+def test_an_id_of_no_form_is_not_asked_for(gateway: Path) -> None:
+    """It is named in the fault, on one line also if it would not show."""
+    assert fault(gateway, "status", "").startswith('smsgw: no message ""; ')
+    assert fault(gateway, "status", "5\n6").startswith("smsgw: no message 5\\n6; ")
+
+
 def test_bad_configuration_is_told_by_line(place: Path) -> None:
     """A configuration that cannot be used, or is not there, is told and nothing is done."""
     (place / "smsgw.toml").write_text("[stor]\n")
     assert fault(place, "accounts").endswith(':1: stor: unknown key; did you mean "store"?')
     (place / "smsgw.toml").unlink()
     assert fault(place, "accounts").endswith("no such file; name an existing one with -c")
+    result = CliRunner().invoke(cli.main, ["-c", "x" * 300, "accounts"])
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert result.stderr.endswith("File name too long; make it readable\n")
 
 
 def test_wrong_use_ends_with_2(place: Path) -> None:
@@ -312,6 +377,7 @@ def test_hash_password_reads_standard_input(place: Path) -> None:
     result = run(place, "hash-password", typed="secret12\n")
     assert verify(result.stdout.strip(), "secret12")
     assert run(place, "hash-password", typed="").exit_code == 1
+    assert fault(place, "hash-password", typed=b"\xff\n").startswith("smsgw: the password is not")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smsgw.config import Config, ConfigError, Node, SmppListener, load, parse
+from smsgw import config as configuration
+from smsgw.config import Config, ConfigError, Node, SmppListener, find, load, parse
 from smsgw.toml import shown
 from smsgw.toml_lines import positions
 
@@ -138,6 +139,69 @@ def test_one_endpoint_for_two_listeners_is_refused() -> None:
         "each needs its own"
     ]
     assert parse('[http]\nlisten = ["tcp:0"]\nadmin = ["tcp:0"]').http.admin == ["tcp:0"]
+
+
+@pytest.mark.parametrize("key", ["http.listen", "http.admin"])
+def test_a_proxys_address_is_not_taken_for_the_clients(key: str) -> None:
+    """I6: behind ``haproxy:`` every allow-list would be asked about the proxy, so it is refused."""
+    (line,) = faults(f'{key} = ["haproxy:tcp:8080"]')
+    assert line.startswith(
+        f'smsgw.toml:1: {key}: "haproxy:tcp:8080": the PROXY protocol is not served'
+    )
+    (line,) = faults('[[smpp.listen]]\nendpoint = "haproxy:tcp:2775"')
+    assert "the PROXY protocol is not served" in line
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "said"),
+    [
+        (f"[node]\nnumber = {'1' * 5000}", 2, "TOML: a number of too many digits"),
+        (f"[node]\n\nnumber = -{'1_' * 4999}1", 3, "TOML: a number of too many digits"),
+        (f"[node]\nnumber = 0x{'f' * 5000}", 2, "node.number: a number of too many digits is not"),
+        (f"[node]\nroles = [0x{'f' * 5000}]", 2, "node.roles: a number of too many digits is not"),
+        ('store.url = "sqlite:///a\\u0000b"', 1, 'store.url: "sqlite:///a\\u0000b" is not a store'),
+        ('http.admin = ["unix:a\\u0000b"]', 1, 'http.admin: "unix:a\\u0000b" is no endpoint'),
+        ('http.public_url = "https://a\\nb"', 1, 'http.public_url: "https://a\\nb" is not'),
+        ('node.name = "a\\nb\\u2028\\U000e0001"', 1, 'node.name: "a\\nb\\u2028\\U000e0001" is not'),
+        ('node.name = """a\r\nb"""', 1, 'node.name: "a\\nb" is not'),
+        ('"a\\tb\\n" = 1', 1, "a\\tb\\n: unknown key"),
+        (f"node.{'x' * 5000} = 1", 1, f"node.{'x' * 57}...: unknown key"),
+    ],
+)
+def test_a_fault_is_one_line_whatever_the_value(content: str, line: int, said: str) -> None:
+    """What would not show on a line is escaped, and what is too long for one is cut."""
+    (fault,) = faults(content)
+    assert fault.startswith(f"smsgw.toml:{line}: {said}")
+    assert fault.isprintable()
+
+
+def test_only_the_file_that_nobody_names_may_be_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mistyped ``-c`` is a fault; without it the default file is read if it is there."""
+    monkeypatch.chdir(tmp_path)
+    assert find(None) == Config()
+    for named in (configuration.DEFAULT, "smsgw.tmol"):
+        with pytest.raises(ConfigError) as caught:
+            find(named)
+        assert caught.value.lines == [f"{named}: no such file; name an existing one with -c"]
+    default = tmp_path / configuration.DEFAULT
+    default.parent.mkdir()
+    default.write_text('node.name = "b"')
+    assert find(None) == find(configuration.DEFAULT) == parse('node.name = "b"')
+
+
+@pytest.mark.parametrize("named", ["", "x" * 300, "smsgw.toml/smsgw.toml"])
+def test_a_name_that_cannot_be_looked_up_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    """As of a folder that one may not enter."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "smsgw.toml").touch()
+    with pytest.raises(ConfigError) as caught:
+        find(named)
+    (line,) = caught.value.lines
+    assert line.endswith("; make it readable")
 
 
 def test_unserved_tables_are_noticed() -> None:

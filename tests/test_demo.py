@@ -122,6 +122,30 @@ class BeginTests(TestCase):
         assert re.search(r"REST +http://127\.0\.0\.1:8080/v4\n", words)
         assert "host 127.0.0.1 port 2775 system_id demo" in words
 
+    def test_what_does_not_listen_cannot_be_tried(self) -> None:
+        """An empty list in the configuration, or a listener that is no TCP port."""
+        self.gateway.config.http.listen = []
+        words = self.begin()
+        assert re.search(r"REST +nowhere\n", words)
+        assert "curl" not in words
+        assert "Connect an ESME" in words
+        self.gateway.config.http.listen = ["unix:var/rest.sock", "tcp:8080"]
+        self.gateway.config.smpp.listen = []
+        self.gateway.config.http.admin = []
+        words = self.begin()
+        assert re.search(r"SMPP +nowhere\n", words)
+        assert re.search(r"REST +unix:var/rest\.sock http://127\.0\.0\.1:8080/v4\n", words)
+        assert re.search(r"admin +nowhere\n", words)
+        assert "Connect an ESME" not in words
+        assert "http://127.0.0.1:8080/v4/messages" in words
+        assert "The passwords are kept in" in words
+
+    def test_a_tls_listener_is_an_https_url(self) -> None:
+        """As curl takes it."""
+        self.gateway.config.http.listen = ["ssl:8443:privateKey=key.pem"]
+        assert "curl -s -u demo:" in self.begin()
+        assert "https://127.0.0.1:8443/v4/messages" in self.begin()
+
     def test_an_ipv6_listener_is_shown_as_in_urls(self) -> None:
         """In brackets, without the escapes of endpoints."""
         self.gateway.config.smpp.listen[0].endpoint = r"tcp6:2775:interface=\:\:1"

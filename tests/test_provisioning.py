@@ -188,6 +188,54 @@ def test_fault_says_what_would_be_right(text: str, said: str) -> None:
     assert any(said in line for line in faults(text)), faults(text)
 
 
+@pytest.mark.parametrize(("window", "allowed"), [(1, True), (100, True), (101, False), (0, False)])
+def test_a_window_is_100_at_most(window: int, allowed: bool) -> None:
+    """E-D24: what a session would not be given is refused rather than cut in silence."""
+    text = (
+        '[[account]]\nname = "a"\n[[account.credential]]\nkind = "smpp"\nusername = "u"\n'
+        f'password = "p"\nwindow = {window}\n'
+    )
+    told = f"p.toml:7: account.credential.window: {window} is not allowed; "
+    told += "it must be a whole number from 1 to 100"
+    assert faults_of(text) == ([] if allowed else [told])
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [("447700900000", True), ("80123", True), ("00447700900000", False), ("07700900000", False)],
+)
+def test_a_number_is_in_international_form(address: str, allowed: bool) -> None:
+    """With a 0 in front no message would ever be for it."""
+    lines = faults_of(f'[[account]]\nname = "a"\n[[account.number]]\naddress = "{address}"\n')
+    assert bool(lines) is not allowed
+    assert all("without + or 00" in line for line in lines)
+
+
+@pytest.mark.parametrize("weight", ["0xfffffffffffffffffffffffffffff", "1_000_001", "-1", "true"])
+def test_weights_are_bounded(weight: str) -> None:
+    """The simulator adds them up as floats."""
+    text = f'[[carrier]]\nname = "c"\nkind = "simulator"\nstates = {{ DELIVRD = {weight} }}\n'
+    (line,) = faults(text)
+    assert "DELIVRD = 95" in line
+
+
+def test_a_fault_is_one_line_whatever_the_value() -> None:
+    """A name with a line break is escaped wherever it stands, a number too long is a fault."""
+    lines = faults(
+        '[[carrier]]\nname = "a\\nb"\nkind = "c\\nd"\n'
+        '[[carrier]]\nname = "a\\nb"\nkind = "simulator"\n'
+        '[[route]]\nname = "r"\nprefixes = [""]\ncarriers = ["e\\nf"]\n'
+    )
+    assert len(lines) == 6
+    assert all(line.startswith("p.toml:") and line.isprintable() for line in lines)
+    assert faults(f"[[account]]\nrate = {'1' * 5000}") == [
+        "p.toml:2: TOML: a number of too many digits; the file must be TOML 1.0"
+    ]
+    assert "a number of too many digits is not allowed" in "".join(
+        faults(f"[[account]]\nrate = 0x{'f' * 5000}")
+    )
+
+
 def test_secrets_are_not_in_faults() -> None:
     """A fault of a password does not show it."""
     text = '[[carrier]]\nname = "c"\nhost = "h"\nsystem_id = "s"\npassword = "much too long"\n'

@@ -85,7 +85,11 @@ class Acceptance:
                 # REST keeps a transaction of what was processed but not sent (spec/aerialink.md
                 # 4.1).
                 if outcome.reason.answer.http == 200:
-                    self._keep(message, outcome, transaction, now)
+                    # What is kept costs a row, so it counts like what is sent.
+                    if self._within_rate(account, 1, now):
+                        self._keep(message, outcome, transaction, now)
+                    else:
+                        outcome = self._throttled(account)
             else:
                 self._record(message, transaction)
             outcomes.append(outcome)
@@ -153,13 +157,20 @@ class Acceptance:
         message.price = chosen.price
 
         # Limited: last, so that what is refused for another reason uses up nothing.
-        if account.rate:
-            bucket = self._buckets.get(account.name)
-            if bucket is None or bucket.rate != account.rate:
-                bucket = self._buckets[account.name] = TokenBucket(account.rate)
-            if not bucket.take(len(message.parts), now):
-                return Refusal(Reason.THROTTLED, f"{account.rate:g} parts a second")
+        if not self._within_rate(account, len(message.parts), now):
+            return self._throttled(account)
         return message
+
+    def _within_rate(self, account: Account, parts: int, now: float) -> bool:
+        if not account.rate:
+            return True
+        bucket = self._buckets.get(account.name)
+        if bucket is None or bucket.rate != account.rate:
+            bucket = self._buckets[account.name] = TokenBucket(account.rate)
+        return bucket.take(parts, now)
+
+    def _throttled(self, account: Account) -> Refusal:
+        return Refusal(Reason.THROTTLED, f"{account.rate:g} parts a second")
 
     def _code(self, message: Message, account: Account) -> Refusal | None:
         """Codes a text in the smallest way that fits, and splits what is too long for one part."""

@@ -10,18 +10,24 @@ from collections.abc import Callable
 from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from smsgw.flow.settle import RETRY_S, Settlement, account_queue
 from smsgw.message import MessageState
 from smsgw.queues import Entry, Kind, Transaction
 from smsgw.queues.embedded import EmbeddedQueues
 from smsgw.smpp import translate
-from smsgw.smpp.constants import DELIVERY_TEMPORARY
+from smsgw.smpp.codec import encode
+from smsgw.smpp.constants import DELIVERY_TEMPORARY, VERSION_34
 from smsgw.smpp.pdu import DeliverSm
 from smsgw.smpp.server import EsmeSession
+from smsgw.smpp.versions import state_for_33
+
+_log = Logger()
 
 _TRIES = 10  # unanswered deliveries of one entry before it waits longer (L-D10)
 _NEXT_HOP_REFUSED = 225
+_INTERNAL_ERROR = 254
 
 
 class Wording(Protocol):
@@ -53,10 +59,19 @@ class SessionOutlet:
         if late:
             self.handover.settlement.expire(late)
             entries = [entry for entry in entries if entry.expires_at > now_ms]
-        if entries:
-            self.outstanding += len(entries)
-            word = self.handover.word
-            self.session.deliver([(word(entry, self.session), entry) for entry in entries])
+        word = self.handover.word
+        items: list[tuple[DeliverSm, object]] = [(word(e, self.session), e) for e in entries]
+        try:
+            if items:
+                self.session.deliver(items)
+        except ValueError:
+            # One that no PDU can hold must not hold up the others.
+            items = [item for item in items if self.handover.can_be_written(*item)]
+            if len(items) < len(entries):
+                self.take([e for _, e in items if isinstance(e, Entry)])
+                return
+            raise
+        self.outstanding += len(items)
 
 
 class Handover:
@@ -87,7 +102,10 @@ class Handover:
     def bound(self, session: EsmeSession) -> None:
         """From now on the session gets what waits for its account."""
         outlet = self._outlets[session] = SessionOutlet(self, session)
-        self._queues.subscribe(account_queue(session.login.account), outlet)
+        queue = account_queue(session.login.account)
+        self._queues.subscribe(queue, outlet)
+        # What an earlier session did not answer was held for this (L-D10).
+        self._queues.hurry(queue)
 
     def unbound(self, session: EsmeSession) -> None:
         """The session gets nothing more."""
@@ -110,7 +128,29 @@ class Handover:
         state = MessageState(message.state)
         if strict and state is MessageState.UNDELIVERABLE:
             state = MessageState.REJECTED
+        if session.version < VERSION_34:
+            state = state_for_33(state)
         return translate.receipt_of(message, state, message.done_at, id_format, seconds, False)
+
+    def can_be_written(self, pdu: DeliverSm, context: object) -> bool:
+        """True if the PDU can be encoded; else its entry ends here."""
+        try:
+            encode(pdu)
+        except ValueError as error:
+            assert isinstance(context, Entry)
+            _log.error("message {id}: no PDU holds it: {why}", id=context.message.id, why=error)
+            transaction = Transaction()
+            self._refuse(context, _INTERNAL_ERROR, transaction)
+            self.settlement.persist(transaction)
+            return False
+        return True
+
+    def _refuse(self, entry: Entry, error: int, transaction: Transaction) -> None:
+        self.refused += 1
+        transaction.settled.append(entry)
+        if entry.kind == Kind.MO:
+            entry.message.error = error
+            self.settlement.close(entry.message, MessageState.REJECTED, transaction, self.now_ms())
 
     def delivered_to(self, session: EsmeSession, answers: list[tuple[object, int | None]]) -> None:
         """What a session answered to deliveries; None if it did not."""
@@ -125,23 +165,20 @@ class Handover:
                 transaction.settled.append(entry)
                 if entry.kind == Kind.MO:
                     self.settlement.close(entry.message, MessageState.DELIVERED, transaction, now)
+            elif status is None and session.close_reason:
+                # Lost with its session: nothing is wrong with it, nor with the next one.
+                self.unanswered += 1
+                transaction.postpone(entry, now, failed=False)
             elif status is None or status in DELIVERY_TEMPORARY:
                 self.unanswered += status is None
-                transaction.postpone(entry, now + self._wait_ms(entry, session, status))
+                transaction.postpone(entry, now + self._wait_ms(entry))
             else:
-                self.refused += 1
-                transaction.settled.append(entry)
-                if entry.kind == Kind.MO:
-                    entry.message.error = _NEXT_HOP_REFUSED
-                    self.settlement.close(entry.message, MessageState.REJECTED, transaction, now)
+                self._refuse(entry, _NEXT_HOP_REFUSED, transaction)
         self.settlement.persist(transaction).addCallback(
             lambda _: self._settled(session, len(answers))
         )
 
-    def _wait_ms(self, entry: Entry, session: EsmeSession, status: int | None) -> int:
-        # Lost with its session: nothing is wrong with the next one, or with the next bind.
-        if status is None and session.close_reason:
-            return 0
+    def _wait_ms(self, entry: Entry) -> int:
         if entry.attempts >= _TRIES:
             return RETRY_S[-1] * 10_000
         return RETRY_S[min(entry.attempts, len(RETRY_S) - 1)] * 1000

@@ -15,9 +15,11 @@ from attrs import asdict, define, evolve
 from sqlalchemy import Connection, delete, select
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from smsgw.message import Acknowledgement, Message, Receipt
 from smsgw.queues import Queues, Transaction
+from smsgw.rules.tables import Tables
 from smsgw.store import records, schema
 from smsgw.store.journal import Journal, StoreFailed
 from smsgw.store.records import Records
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 _log = Logger()
 
 _RECENT = 20_000  # acknowledged parts kept in memory for the receipt that mostly comes soon
+EARLY_MS = 3600_000  # how long a receipt waits for its submit_sm_resp
+_EXCHANGE_MS = 10_000  # and how long before its id is read in another base
 _EARLY = 10_000  # receipts kept that came before their submit_sm_resp
 _ENCODE = msgspec.msgpack.Encoder().encode
 _DECODE = msgspec.msgpack.Decoder(Receipt).decode
@@ -45,23 +49,25 @@ def normalise(carrier_id: str, base: str = "text") -> str:
     return plain
 
 
-def candidates(carrier_id: str) -> list[str]:
-    """The forms in which the response may have given the id of a receipt: as it is, then the other
-    base."""
-    plain = normalise(carrier_id)
-    forms = [plain]
-    if plain.isascii() and len(plain) <= 20:
-        if plain.isdecimal():
-            forms.append(f"{int(plain):x}")
+def other_bases(carrier_id: str) -> list[str]:
+    """A normalised id read as decimal and written in hex, and the other way round (ruling 13)."""
+    forms = []
+    if carrier_id.isascii() and len(carrier_id) <= 20:
+        if carrier_id.isdecimal():
+            forms.append(f"{int(carrier_id):x}")
         with suppress(ValueError):
-            forms.append(str(int(plain, 16)))
-    return forms
+            forms.append(str(int(carrier_id, 16)))
+    return [form for form in forms if form != carrier_id]
+
+
+Part = tuple[Message, int]
 
 
 @define
 class _Early:
     at: int
     receipt: Receipt
+    tried: bool = False  # with its base exchanged, in vain
 
 
 class Awaited:
@@ -69,29 +75,40 @@ class Awaited:
     that came early."""
 
     def __init__(self) -> None:
-        self._recent: dict[tuple[str, str], tuple[Message, int]] = {}
+        self._recent: dict[tuple[str, str], Part] = {}
         self._early: dict[tuple[str, str], _Early] = {}
+        # Carriers of which a match has shown whether receipts write the id in another base.
+        self._exchanged: dict[str, bool] = {}
         self.matched = 0
         self.unmatched = 0  # given up: no submit_sm_resp ever named them
 
-    def expect(self, carrier: str, carrier_id: str, message: Message, part: int) -> Receipt | None:
+    def expect(
+        self, carrier: str, carrier_id: str, message: Message, part: int, now: int
+    ) -> Receipt | None:
         """The carrier has acknowledged a part; the receipt of it, if that was here before.
 
         ``receipt.id`` is then the id under which it was kept.
         """
         if self._early:
-            for form in candidates(carrier_id):
+            for form in self.forms(carrier, carrier_id):
                 early = self._early.pop((carrier, form), None)
-                if early is not None:
+                if early is not None and now - early.at < EARLY_MS:
                     self.matched += 1
                     return evolve(early.receipt, id=form)
-        recent = self._recent
-        recent[carrier, carrier_id] = (message, part)
-        if len(recent) > _RECENT:
-            del recent[next(iter(recent))]
+        if message.registered_delivery & 3:
+            recent = self._recent
+            recent[carrier, carrier_id] = (message, part)
+            if len(recent) > _RECENT:
+                del recent[next(iter(recent))]
         return None
 
-    def match(self, carrier: str, forms: Iterable[str]) -> tuple[Message, int] | None:
+    def forms(self, carrier: str, carrier_id: str) -> list[str]:
+        """The forms of an id to look for, the likeliest first."""
+        if self._exchanged.get(carrier):
+            return [*other_bases(carrier_id), carrier_id]
+        return [carrier_id]
+
+    def match(self, carrier: str, forms: Iterable[str]) -> Part | None:
         """The part that was acknowledged lately under one of the forms of its id."""
         for form in forms:
             found = self._recent.get((carrier, form))
@@ -99,14 +116,19 @@ class Awaited:
                 return found
         return None
 
-    def forget(self, carrier: str, form: str) -> None:
-        """No further receipt is looked for in memory."""
-        self._recent.pop((carrier, form), None)
+    def learn(self, carrier: str, carrier_id: str, exchanged: bool) -> None:
+        """A receipt with this id was matched, as it is or with its base exchanged."""
+        if carrier not in self._exchanged and other_bases(carrier_id):
+            self._exchanged[carrier] = exchanged
+
+    def learnt(self, carrier: str) -> bool:
+        """True if it is known in which base the carrier's receipts write ids."""
+        return carrier in self._exchanged
 
     def keep(self, carrier: str, receipt: Receipt, at: int) -> list[tuple[str, str]]:
         """Keeps a receipt of which no part is known yet; gives the keys of those given up for
         it."""
-        self._early[carrier, normalise(receipt.id)] = _Early(at, receipt)
+        self._early[carrier, receipt.id] = _Early(at, receipt)
         given_up = []
         while len(self._early) > _EARLY:
             oldest = next(iter(self._early))
@@ -114,6 +136,27 @@ class Awaited:
             self.unmatched += 1
             given_up.append(oldest)
         return given_up
+
+    def aged(self, now: int) -> list[tuple[str, str]]:
+        """Gives up receipts that have waited too long; their keys."""
+        keys = [key for key, early in self._early.items() if now - early.at >= EARLY_MS]
+        for key in keys:
+            del self._early[key]
+        self.unmatched += len(keys)
+        return keys
+
+    def untried(self, now: int) -> list[tuple[str, Receipt]]:
+        """Carriers and receipts to look up with the base exchanged; each is given once."""
+        found = []
+        for (carrier, _), early in self._early.items():
+            if not early.tried and now - early.at >= _EXCHANGE_MS:
+                early.tried = True
+                found.append((carrier, early.receipt))
+        return found
+
+    def remove(self, carrier: str, receipt_id: str) -> None:
+        """An early receipt has been matched after all."""
+        self._early.pop((carrier, receipt_id), None)
 
     async def load(self, journal: Journal) -> None:
         """Reads the early receipts of the last run."""
@@ -135,11 +178,15 @@ class Awaited:
         return len(self._early)
 
 
+Found = list[tuple[Receipt, Part | None]]
+
+
 class Receipts:
     """Takes the receipts of all carriers."""
 
     def __init__(
         self,
+        tables: Callable[[], Tables],
         queues: Queues,
         journal: Journal,
         known: Records,
@@ -147,6 +194,7 @@ class Receipts:
         settlement: "Settlement",
         now: Callable[[], float] = time.time,
     ) -> None:
+        self._tables = tables
         self._queues = queues
         self._journal = journal
         self._known = known
@@ -156,87 +204,133 @@ class Receipts:
 
     def receive(self, carrier: str, receipts: list[Receipt]) -> Deferred[bool]:
         """Fires with True when all receipts are durable and may be answered; False if the store
-        failed."""
+        failed. Their ids are normalised (``normalise``)."""
         if self._settlement.unstored:
             # The answer that this receipt follows may be among what the store has yet to take.
             return succeed(False)
-        found: list[tuple[Receipt, tuple[Message, int] | None]] = []
-        missing = False
-        for receipt in receipts:
-            part = self._awaited.match(carrier, candidates(receipt.id))
-            missing = missing or part is None
-            found.append((receipt, part))
-        if not missing:
+        awaited = self._awaited
+        found: Found = [(r, awaited.match(carrier, awaited.forms(carrier, r.id))) for r in receipts]
+        if all(part is not None for _, part in found):
             return self._settle(carrier, found)
         return Deferred.fromCoroutine(self._look_up(carrier, found))
 
-    async def _look_up(
-        self, carrier: str, found: list[tuple[Receipt, tuple[Message, int] | None]]
-    ) -> bool:
+    async def _look_up(self, carrier: str, found: Found) -> bool:
         """Asks the store for the parts that are not in memory, in one read for all."""
-        forms = [form for r, part in found if part is None for form in candidates(r.id)]
+        awaited = self._awaited
+        missing = [r for r, part in found if part is None]
+        try:
+            stored = await self._stored(
+                carrier, [f for r in missing for f in self._forms(carrier, r)]
+            )
+        except Exception as error:
+            _log.error("receipts of {carrier}: store not read: {why}", carrier=carrier, why=error)
+            return False
+        matched: Found = []
+        for receipt, part in found:
+            if part is None:
+                forms = self._forms(carrier, receipt)
+                # It may have been acknowledged while the store was asked.
+                part = awaited.match(carrier, forms) or _first(stored, forms)
+            matched.append((receipt, part))
+        return await self._settle(carrier, matched)
 
+    def _forms(self, carrier: str, receipt: Receipt) -> list[str]:
+        return self._awaited.forms(carrier, receipt.id)
+
+    async def _stored(self, carrier: str, forms: list[str]) -> dict[str, Part]:
         def read(connection: Connection) -> tuple[list[tuple[str, int, int]], list[Message]]:
             parts = records.by_carrier_id(connection, carrier, forms)
             return parts, records.read(connection, list({message for _, message, _ in parts}))
 
-        try:
-            parts, messages = await self._journal.run(read)
-        except Exception as error:
-            _log.error("receipts of {carrier}: store not read: {why}", carrier=carrier, why=error)
-            return False
+        parts, messages = await self._journal.run(read)
         known = self._known.adopt(messages)
-        by_form = {form: (known[id], number) for form, id, number in parts if id in known}
-        matched = []
-        for receipt, part in found:
-            if part is None:
-                names = candidates(receipt.id)
-                # It may have been acknowledged while the store was asked.
-                part = self._awaited.match(carrier, names) or next(
-                    (by_form[name] for name in names if name in by_form), None
-                )
-            matched.append((receipt, part))
-        return await self._settle(carrier, matched)
+        return {form: (known[id], number) for form, id, number in parts if id in known}
 
-    def _settle(
-        self, carrier: str, found: list[tuple[Receipt, tuple[Message, int] | None]]
-    ) -> Deferred[bool]:
+    def _settle(self, carrier: str, found: Found) -> Deferred[bool]:
         now = int(self._now() * 1000)
         transaction = Transaction()
-        before: list[tuple[Message, tuple[int, int, int, str], dict[int, Acknowledgement]]] = []
+        before = []
         for receipt, part in found:
             if part is None:
-                name = normalise(receipt.id)
                 transaction.changes.early_receipts.append(
-                    (carrier, name, now, _ENCODE(asdict(receipt)))
+                    (carrier, receipt.id, now, _ENCODE(asdict(receipt)))
                 )
                 given_up = self._awaited.keep(carrier, receipt, now)
                 transaction.changes.early_matched.extend(given_up)
                 continue
             message, number = part
-            before.append(
-                (
-                    message,
-                    (message.state, message.done_at, message.error, message.network_error),
-                    {n: evolve(a) for n, a in message.acknowledged.items()}
-                    if len(message.parts) > 1
-                    else message.acknowledged,
-                )
-            )
+            before.append(_Before.of(message, number))
             self._settlement.receipt(message, number, receipt, transaction, now)
             self._awaited.matched += 1
+            acknowledged = message.acknowledged.get(number)
+            if acknowledged is not None:
+                exchanged = acknowledged.carrier_id != receipt.id
+                self._awaited.learn(carrier, receipt.id, exchanged)
 
         def stored(_: None) -> bool:
             return True
 
-        def not_stored(failure: object) -> bool:
+        def not_stored(failure: Failure) -> bool:
             # The carrier is told to try again, so nothing may look as if it had happened.
-            failure.trap(StoreFailed)  # type: ignore[attr-defined]
-            for message, (state, done_at, error, network_error), acknowledged in reversed(before):
-                message.state, message.done_at = state, done_at
-                message.error, message.network_error = error, network_error
-                message.acknowledged = acknowledged
+            failure.trap(StoreFailed)
+            for one in reversed(before):
+                one.restore()
             return False
 
-        done = self._queues.commit(transaction)
-        return done.addCallbacks(stored, not_stored)
+        return self._queues.commit(transaction).addCallbacks(stored, not_stored)
+
+    async def review(self) -> None:
+        """Looks once more at receipts that no part has been found for: first with the base of their
+        id exchanged, at last no more. Called every few seconds."""
+        now = int(self._now() * 1000)
+        for carrier, receipt in self._awaited.untried(now):
+            if self._fixed(carrier) or self._awaited.learnt(carrier):
+                continue
+            forms = other_bases(receipt.id)
+            part = self._awaited.match(carrier, forms) or _first(
+                await self._stored(carrier, forms), forms
+            )
+            if part is not None and await self._settle(carrier, [(receipt, part)]):
+                self._awaited.remove(carrier, receipt.id)
+                await self._forget([(carrier, receipt.id)])
+        await self._forget(self._awaited.aged(now))
+
+    async def _forget(self, keys: list[tuple[str, str]]) -> None:
+        if keys:
+            transaction = Transaction()
+            transaction.changes.early_matched.extend(keys)
+            await self._settlement.persist(transaction)
+
+    def _fixed(self, carrier: str) -> bool:
+        """True if the operator has said in which base the carrier writes its ids."""
+        form = self._tables().carriers.get(carrier)
+        return form is not None and "text" not in (form.response_id, form.receipt_id)
+
+
+def _first(stored: dict[str, Part], forms: list[str]) -> Part | None:
+    return next((stored[form] for form in forms if form in stored), None)
+
+
+@define
+class _Before:
+    """What a receipt may change of a message, to undo it if the store does not take it.
+
+    Only that: answers to other parts may have come meanwhile.
+    """
+
+    message: Message
+    fields: tuple[int, int, int, str]
+    part: Acknowledgement | None
+    part_state: int
+
+    @classmethod
+    def of(cls, message: Message, number: int) -> "_Before":
+        part = message.acknowledged.get(number)
+        fields = (message.state, message.done_at, message.error, message.network_error)
+        return cls(message, fields, part, part.state if part is not None else 0)
+
+    def restore(self) -> None:
+        m = self.message
+        m.state, m.done_at, m.error, m.network_error = self.fields
+        if self.part is not None:
+            self.part.state = self.part_state

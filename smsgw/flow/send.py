@@ -26,8 +26,9 @@ from smsgw.queues.embedded import EmbeddedQueues
 from smsgw.rules.limits import TokenBucket
 from smsgw.smpp import receipt, translate
 from smsgw.smpp.client import CarrierLink
+from smsgw.smpp.codec import encode
 from smsgw.smpp.constants import Status
-from smsgw.smpp.pdu import DeliverSm, DeliverSmResp, GenericNack, SubmitSmResp
+from smsgw.smpp.pdu import DeliverSm, DeliverSmResp, GenericNack, SubmitSm, SubmitSmResp
 from smsgw.store.records import FINAL_STATES
 
 _log = Logger()
@@ -74,23 +75,40 @@ class Outlet:
         """Sends the entries, one submit_sm each, in one write."""
         carrier = self.carrier
         now_ms = int(carrier.now() * 1000)
-        # A message can be at its end before its entry is settled: the store failed at the answer,
-        # took the receipt that came next, and a crash lost the answer.
-        over = [e for e in entries if e.expires_at <= now_ms or e.message.state in FINAL_STATES]
+        over = [e for e in entries if e.expires_at <= now_ms or _ended(e)]
         if over:
             carrier.settlement.expire(over)
             entries = [entry for entry in entries if not entry.gone]
         if not entries:
+            return
+        submit_of = translate.submit_of
+        items: list[tuple[SubmitSm, object]] = [
+            (submit_of(e.message, e.part, now_ms, DEFAULT_VALIDITY_MS), e) for e in entries
+        ]
+        try:
+            self.link.submit(items)
+        except ValueError:
+            # One that no PDU can hold must not hold up the others.
+            self._without_unsendable(items)
             return
         # Links that were asked for their room together saw the same tokens: what is too much is
         # owed.
         carrier.bucket.spend(len(entries), carrier.clock.seconds())
         self.outstanding += len(entries)
         carrier.sent += len(entries)
-        submit_of = translate.submit_of
-        self.link.submit(
-            [(submit_of(e.message, e.part, now_ms, DEFAULT_VALIDITY_MS), e) for e in entries]
-        )
+
+    def _without_unsendable(self, items: list[tuple[SubmitSm, object]]) -> None:
+        good: list[Entry] = []
+        for pdu, entry in items:
+            assert isinstance(entry, Entry)
+            try:
+                encode(pdu)
+            except ValueError as error:
+                self.carrier.settlement.unsendable([entry], str(error))
+            else:
+                good.append(entry)
+        if good and len(good) < len(items):
+            self.take(good)
 
     def answered(self, answers: list[tuple[Entry, SubmitSmResp | GenericNack | None]]) -> None:
         """Answers have come, or will not come any more (None)."""
@@ -148,7 +166,7 @@ class CarrierSide:
         self.clock = clock
         self.now = now
         self.settlement = settlement
-        self.bucket = TokenBucket(form.rate)
+        self.bucket = TokenBucket(form.rate, _burst(form.rate))
         self.links: list[CarrierLink] = []
         self._queue = carrier_queue(form.name)
         self._queues = queues
@@ -156,6 +174,8 @@ class CarrierSide:
         self._inbound = inbound
         self._outlets: dict[CarrierLink, Outlet] = {}
         self._wake: IDelayedCall | None = None
+        # Called when the links are closed: to stop what else is the carrier's own (its simulator).
+        self.afterwards: Callable[[], Deferred[None]] | None = None
         # For operators, since the start of the gateway.
         self.sent = 0
         self.refused = 0
@@ -175,7 +195,7 @@ class CarrierSide:
             outlet.resize(self.form.window, form.window)
         self.form = form
         if form.rate != self.bucket.rate:
-            self.bucket = TokenBucket(form.rate)
+            self.bucket = TokenBucket(form.rate, _burst(form.rate))
         self.pump()
 
     def stop(self) -> Deferred[None]:
@@ -187,7 +207,8 @@ class CarrierSide:
             if link.up:
                 self._queues.unsubscribe(self._queue, outlet)
         stopped = DeferredList([link.stop() for link in self.links], consumeErrors=True)
-        return stopped.addCallback(lambda _: None)
+        afterwards = self.afterwards
+        return stopped.addCallback(lambda _: afterwards() if afterwards is not None else None)
 
     def pump(self) -> None:
         """There may be room."""
@@ -279,8 +300,11 @@ class Carriers:
     """All carriers, kept as the provisioning says."""
 
     make: Callable[[Carrier], "Deferred[CarrierSide]"]
+    # What waits for a carrier that is no more finds another way (``Settlement.forsake``).
+    forsake: Callable[[str], object]
     sides: dict[str, CarrierSide] = field(factory=dict)
     _wanted: dict[str, Carrier] = field(factory=dict)
+    _leaving: list[Deferred[None]] = field(factory=list)
 
     def provision(self, forms: dict[str, Carrier]) -> None:
         """Starts, stops and adjusts so that there is one side for each form; binds that need not
@@ -291,7 +315,7 @@ class Carriers:
                 del self._wanted[name]
                 side = self.sides.pop(name, None)
                 if side is not None:
-                    side.stop()
+                    self._leave(side, gone=new is None)
         for name, form in forms.items():
             old = self._wanted.get(name)
             self._wanted[name] = form
@@ -299,6 +323,17 @@ class Carriers:
                 self.make(form).addCallbacks(self._made, self._not_made, errbackArgs=(name,))
             elif old != form and name in self.sides:
                 self.sides[name].adjust(form)
+
+    def _leave(self, side: CarrierSide, gone: bool) -> None:
+        stopped = side.stop()
+        self._leaving.append(stopped)
+
+        def left(_: object) -> None:
+            self._leaving.remove(stopped)
+            if gone:
+                self.forsake(side.form.name)
+
+        stopped.addBoth(left)
 
     def _made(self, side: CarrierSide) -> None:
         name = side.form.name
@@ -316,11 +351,34 @@ class Carriers:
         _log.failure("carrier {name}: not started", failure, name=name)
 
     def stop(self) -> Deferred[None]:
-        """Unbinds all; fires when all links are closed."""
-        stopped = DeferredList([side.stop() for side in self.sides.values()], consumeErrors=True)
-        return stopped.addCallback(lambda _: None)
+        """Unbinds all; fires when all links are closed, those of sides just replaced too."""
+        stopping = [side.stop() for side in self.sides.values()] + list(self._leaving)
+        return DeferredList(stopping, consumeErrors=True).addCallback(lambda _: None)
+
+
+def _burst(rate: float) -> float:
+    """A tenth of a second's worth: strict carriers count over less than a second. But two, where
+    the rate has them, so that a timer that comes late loses nothing."""
+    return max(1.0, min(2.0, rate), rate / 10)
+
+
+def _ended(entry: Entry) -> bool:
+    """True if there is nothing to send any more, though the entry is not settled: the store failed
+    at the answer, took the receipt that came next, and a crash lost the answer."""
+    message = entry.message
+    if message.state in FINAL_STATES:
+        return True
+    part = message.acknowledged.get(entry.part)
+    return part is not None and part.state in FINAL_STATES
 
 
 def _same_links(old: Carrier, new: Carrier) -> bool:
     """True if the links need not be made anew."""
-    return evolve(old, rate=new.rate, window=new.window) == new
+    same = evolve(
+        old,
+        rate=new.rate,
+        window=new.window,
+        response_id=new.response_id,
+        receipt_id=new.receipt_id,
+    )
+    return same == new

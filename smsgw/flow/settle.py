@@ -7,6 +7,7 @@ or ``handover`` with a receipt.
 
 import time
 from collections.abc import Callable
+from typing import cast
 
 from sqlalchemy import Connection, select
 from twisted.internet.defer import Deferred
@@ -53,6 +54,9 @@ _ERRORS = {
 }
 _REJECTED_BY_NEXT_HOP = 225
 _VALIDITY_OVER = 220
+_NO_ROUTE = 206
+_INTERNAL_ERROR = 254
+_UNANSWERED = 5  # sends without an answer before the next carrier gets the message
 _STATE_UNKNOWN = 224
 
 
@@ -109,8 +113,7 @@ class Settlement:
         transaction.changes.soon = True
         for entry, answer in answers:
             if answer is None:
-                # It may have arrived: of all that can be sent twice, these are the only ones (I2).
-                transaction.postpone(entry, now)
+                self._unanswered(entry, carrier, transaction, now)
             elif answer.status == 0 and isinstance(answer, SubmitSmResp):
                 self._taken(entry, carrier, answer.message_id, transaction, now)
             elif answer.status in TEMPORARY:
@@ -119,6 +122,17 @@ class Settlement:
             else:
                 self._refused(entry, carrier, answer.status, transaction, now)
         return self.persist(transaction)
+
+    def _unanswered(self, entry: Entry, carrier: str, transaction: Transaction, now: int) -> None:
+        """It may have arrived: of all that can be sent twice, these are the only ones (I2).
+
+        Once is mostly the link's fault, so it goes out again at once; what has no answer again and
+        again may be what breaks the link, and gives way to others.
+        """
+        if entry.attempts >= _UNANSWERED and self._fail_over(entry, carrier, transaction, now):
+            return
+        wait = RETRY_S[min(entry.attempts, len(RETRY_S)) - 1] if entry.attempts else 0
+        transaction.postpone(entry, now + wait * 1000)
 
     def _taken(
         self, entry: Entry, carrier: str, carrier_id: bytes, transaction: Transaction, now: int
@@ -132,32 +146,130 @@ class Settlement:
         transaction.settled.append(entry)
         if translate.wants_progress(message) and message.carrier_at:
             self.hand_over(message, Kind.PROGRESS, transaction, now)
-        if message.registered_delivery & 3:
-            early = self._awaited.expect(carrier, name, message, entry.part)
-            if early is not None:
-                transaction.changes.early_matched.append((carrier, early.id))
-                self.receipt(message, entry.part, early, transaction, now)
+        # A carrier that gives no id cannot be matched.
+        early = self._awaited.expect(carrier, name, message, entry.part, now) if name else None
+        if early is not None:
+            transaction.changes.early_matched.append((carrier, early.id))
+            self.receipt(message, entry.part, early, transaction, now)
         elif len(message.parts) > 1:
             self._close_if_complete(message, transaction, now)
 
     def _refused(
         self, entry: Entry, carrier: str, status: int, transaction: Transaction, now: int
     ) -> None:
-        message = entry.message
-        following = route.next_carrier(message, carrier, self._tables())
-        transaction.settled.append(entry)
-        if following is not None:
-            queue = route.carrier_queue(following)
-            transaction.put.append(
-                Entry(
-                    self._allot(), queue, now, Kind.SEND, message, entry.part, 0, entry.expires_at
-                )
-            )
+        if self._fail_over(entry, carrier, transaction, now):
             return
+        transaction.settled.append(entry)
         error = _ERRORS.get(status, _REJECTED_BY_NEXT_HOP)  # type: ignore[call-overload]
         self._failed(
             entry, carrier, MessageState.UNDELIVERABLE, error, status_name(status), transaction, now
         )
+
+    def _fail_over(self, entry: Entry, carrier: str, transaction: Transaction, now: int) -> bool:
+        """The entry goes to the route's next carrier; False if there is none."""
+        following = route.next_carrier(entry.message, carrier, self._tables())
+        if following is None:
+            return False
+        self._redirect(entry, following, transaction, now)
+        return True
+
+    def _redirect(self, entry: Entry, carrier: str, transaction: Transaction, now: int) -> None:
+        transaction.settled.append(entry)
+        queue = route.carrier_queue(carrier)
+        due = max(now, entry.due)
+        transaction.put.append(
+            Entry(
+                self._allot(),
+                queue,
+                due,
+                Kind.SEND,
+                entry.message,
+                entry.part,
+                0,
+                entry.expires_at,
+            )
+        )
+
+    async def _waiting(self, queue: str) -> list[Entry]:
+        """Some entries of a queue that nobody has taken."""
+        q = schema.queue.c
+
+        def read(connection: Connection) -> tuple[list[schema.QueueRow], list[Message]]:
+            query = select(schema.queue).where(q.queue == queue).limit(_EXPIRE_BATCH)
+            rows = [schema.QueueRow(*row) for row in connection.execute(query)]
+            return rows, records.read(connection, list({row.message for row in rows}))
+
+        return self._untaken(*await self._journal.run(read))
+
+    def _untaken(self, rows: list[schema.QueueRow], messages: list[Message]) -> list[Entry]:
+        known = self._known.adopt(messages)
+        entries = []
+        for row in rows:
+            entry = self._queues.held(row.id, row.queue)
+            message = known.get(row.message)
+            # What a carrier or session has just been given is settled by its answer.
+            if message is not None and (entry is None or not entry.taken):
+                entries.append(
+                    entry
+                    or Entry(
+                        row.id,
+                        row.queue,
+                        row.due,
+                        row.kind,
+                        message,
+                        row.part,
+                        row.attempts,
+                        row.expires_at,
+                    )
+                )
+        return entries
+
+    def unsendable(self, entries: list[Entry], why: str) -> None:
+        """What cannot even be written to a carrier ends its message."""
+        now = int(self._now() * 1000)
+        transaction = Transaction()
+        for entry in entries:
+            _log.error("message {id}: cannot be sent: {why}", id=entry.message.id, why=why)
+            transaction.settled.append(entry)
+            carrier = entry.queue.partition(":")[2]
+            self._failed(
+                entry, carrier, MessageState.REJECTED, _INTERNAL_ERROR, "", transaction, now
+            )
+        self.persist(transaction)
+
+    async def forsake(self, carrier: str) -> None:
+        """Of a carrier that is no more: what waits for it goes to the route's next one, or by the
+        route that is in force now; where there is none the message ends."""
+        queue = route.carrier_queue(carrier)
+        tables = self._tables()
+        while carrier not in tables.carriers:
+            entries = await self._waiting(queue)
+            if not entries:
+                return
+            now = int(self._now() * 1000)
+            transaction = Transaction()
+            for entry in entries:
+                entry.gone = True
+                message = entry.message
+                if not self._fail_over(entry, carrier, transaction, now):
+                    chosen = route.choose(message, tables)
+                    if chosen is not None:
+                        message.carriers = chosen.carriers
+                        # As if a carrier before the first had refused.
+                        self._redirect(entry, chosen.carriers[0], transaction, now)
+                    else:
+                        transaction.settled.append(entry)
+                        self._failed(
+                            entry,
+                            carrier,
+                            MessageState.UNDELIVERABLE,
+                            _NO_ROUTE,
+                            "",
+                            transaction,
+                            now,
+                        )
+            await self.persist(transaction)
+            tables = self._tables()
 
     def _failed(
         self,
@@ -205,7 +317,7 @@ class Settlement:
             credible = message.accepted_at <= receipt.done_at <= now
             self.close(message, state, transaction, receipt.done_at if credible else now)
         else:
-            transaction.changes.parts_moved.append((message.id, part, int(state)))
+            transaction.changes.parts.append(_part_row(message, part))
             self._close_if_complete(message, transaction, now)
 
     def _close_if_complete(self, message: Message, transaction: Transaction, now: int) -> None:
@@ -256,6 +368,14 @@ class Settlement:
 
         def again(_: None) -> Deferred[None]:
             self.unstored -= 1
+            # A receipt may have moved a part meanwhile: what is written now is how it stands now.
+            rows = transaction.changes.parts
+            known = self._known.known
+            for n, row in enumerate(rows):
+                id, number = cast(tuple[int, int], tuple(row[:2]))
+                message = known.get(id)
+                if message is not None:
+                    rows[n] = _part_row(message, number)
             return self.persist(transaction)
 
         return self._queues.commit(transaction).addErrback(failed)
@@ -282,19 +402,7 @@ class Settlement:
             rows = [schema.QueueRow(*row) for row in connection.execute(query)]
             return rows, records.read(connection, list({row.message for row in rows}))
 
-        rows, messages = await self._journal.run(read)
-        known = self._known.adopt(messages)
-        entries = []
-        for row in rows:
-            entry = self._queues.held(row.id, row.queue)
-            # What a carrier or session has just been given is settled by its answer.
-            if entry is not None and entry.taken:
-                continue
-            message = known.get(row.message)
-            if message is not None:
-                entries.append(
-                    entry or Entry(row.id, row.queue, row.due, row.kind, message, row.part)
-                )
+        entries = self._untaken(*await self._journal.run(read))
         if entries:
             await self.expire(entries)
         return len(entries)
@@ -332,6 +440,11 @@ class Settlement:
         if transaction.changes.closed:
             await self.persist(transaction)
         return len(transaction.changes.closed)
+
+
+def _part_row(message: Message, number: int) -> tuple[object, ...]:
+    a = message.acknowledged[number]
+    return message.id, number, a.carrier, a.carrier_id, a.at, int(a.state)
 
 
 def _error_of(receipt: Receipt) -> int:

@@ -205,6 +205,8 @@ class Rest:
         handed_in = iter(outcomes)
         transactions: list[Document] = []
         errors: list[Refusal] = []
+        # Of the transactions that exist: 200 does not come with the code of an error (E-R23).
+        codes: list[int] = []
         for message in messages:
             if isinstance(message, Refusal):
                 errors.append(message)
@@ -216,11 +218,13 @@ class Rest:
                 transactions.append(_refused(outcome, message.destination))
             else:
                 transactions.append(_submitted(outcome, message))
+                codes.append(transactions[-1]["code"])
         if len(errors) == len(messages):
             return self._refusal(errors[0], form)
-        codes = [transaction["code"] for transaction in transactions]
+        code = rest_codes.ACCEPTED if rest_codes.ACCEPTED in codes else codes[0]
         document = {
-            "code": rest_codes.ACCEPTED if rest_codes.ACCEPTED in codes else codes[0],
+            "code": code,
+            "codeText": rest_codes.TEXTS[code],
             "batchGUID": str(uuid4()),
             "transactions": {"transaction": transactions},
         }

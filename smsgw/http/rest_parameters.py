@@ -1,15 +1,14 @@
 """The parameters of POST /v4/messages: read from any body format, checked, made into messages."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from email.parser import BytesParser
-from email.policy import HTTP
 from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
 
+from smsgw.http import multipart
 from smsgw.http.site import Request
 from smsgw.login import Login
 from smsgw.message import UDHI, Message
@@ -39,7 +38,7 @@ _TRUTH: dict[object, bool] = {
     "0": False,
 }
 # Parameters that make a message an MMS, which is not sold here yet (spec 4.3).
-_MMS = ("file", "mediaUrl", "subject")
+NOT_SOLD = ("file", "mediaUrl", "subject")
 
 
 class ParameterError(Exception):
@@ -86,35 +85,22 @@ def _form(octets: bytes) -> Parameters:
     return _once(pairs)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> Parameters:
+def _once(pairs: Sequence[tuple[str, Any]]) -> Parameters:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ParameterError(Reason.PARAMETER_INVALID, f"{twice} is given more than once")
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise ParameterError(Reason.PARAMETER_INVALID, f"{name} is given more than once")
+            seen.add(name)
     return found
 
 
 def _multipart(content_type: bytes, body: bytes) -> Parameters:
-    head = b"Content-Type: " + content_type + b"\r\n\r\n"
-    entity = BytesParser(policy=HTTP).parsebytes(head + body)
-    if not entity.is_multipart():
-        raise ParameterError(Reason.BAD_REQUEST, "multipart: no parts")
-    pairs: list[tuple[str, Any]] = []
-    for part in entity.iter_parts():
-        name = part.get_param("name", header="content-disposition")
-        payload = part.get_payload(decode=True)
-        if not isinstance(name, str) or not isinstance(payload, bytes):
-            raise ParameterError(Reason.BAD_REQUEST, "multipart: a part without a name")
-        try:
-            pairs.append((name, payload.decode("utf-8")))
-        except UnicodeDecodeError:
-            if part.get_filename() is None:
-                raise ParameterError(
-                    Reason.BAD_REQUEST, f"multipart: {name} is not UTF-8"
-                ) from None
-            pairs.append((name, payload))
-    return _once(pairs)
+    try:
+        return _once(multipart.pairs(content_type, body))
+    except multipart.MultipartError as error:
+        raise ParameterError(Reason.BAD_REQUEST, f"multipart: {error}") from None
 
 
 def _text(parameters: Parameters, name: str) -> str:
@@ -225,7 +211,7 @@ def _destination(text: str, friendly: bool, country: str) -> str | Reason:
 
 def _content(parameters: Parameters) -> dict[str, Any]:
     """What the messages to all destinations have in common, as attributes of Message."""
-    for name in _MMS:
+    for name in NOT_SOLD:
         if parameters.get(name):
             raise ParameterError(Reason.NOT_ENABLED, f"MMS ({name})")
     text = _text(parameters, "messageText")

@@ -2,7 +2,10 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import DBAPIError
 
 from smsgw.identities import to_guid
 from smsgw.login import Login
@@ -21,6 +24,7 @@ from smsgw.operate.operator import (
 )
 from smsgw.provisioning import ProvisioningError
 from smsgw.refusals import Refusal
+from smsgw.store.journal import Changes, StoreFailed
 from smsgw.store.secrets import SecretsUnusable
 
 if TYPE_CHECKING:
@@ -90,6 +94,8 @@ class LiveOperator:
             return Applied(errors=error.lines, version=self._gateway.tables.version)
         except SecretsUnusable as error:
             raise Unavailable(str(error)) from None
+        except DBAPIError as error:
+            raise Unavailable(f"store: {error.orig}; mend that and apply again") from None
         return Applied(lines, version=version)
 
     async def send(
@@ -116,6 +122,12 @@ class LiveOperator:
         """See Operator."""
         gateway = self._gateway
         journal = gateway.journal
+        if journal.failing:
+            # Whether it still does is known when something is written.
+            row = ("", "", 0, b"")
+            probe = Changes(early_receipts=[row], early_matched=[("", "")])
+            with suppress(StoreFailed):
+                await journal.commit(probe)
         checks = [
             Check("store", not journal.failing, journal.failing),
             Check(

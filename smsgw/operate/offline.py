@@ -22,7 +22,7 @@ from smsgw.operate.operator import (
     Sent,
     Unavailable,
 )
-from smsgw.provisioning import Provisioning, ProvisioningError
+from smsgw.provisioning import Change, Provisioning, ProvisioningError
 from smsgw.store import provision
 from smsgw.store.database import StoreUnusable, close_store, open_store
 from smsgw.store.secrets import SecretsUnusable
@@ -50,17 +50,30 @@ class OfflineOperator:
 
     def _connect(self, make: bool = False) -> Connection:
         """A connection; a store that is not there yet is made only if ``make``."""
-        path = self._config.store.path
-        if not make and not path.exists():
+        if not make and not self._there():
             raise Unavailable(
-                f"{path}: there is no store yet; start the gateway or apply a provisioning file, "
-                "or name the right configuration with -c"
+                f"{self._config.store.path}: there is no store yet; start the gateway or apply a "
+                "provisioning file, or name the right configuration with -c"
             )
         return self._engine.connect()
 
+    def _there(self) -> bool:
+        path = self._config.store.path
+        try:
+            path.stat()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise Unavailable(
+                f"{path}: {error.strerror}; run this command as the gateway's user"
+            ) from None
+        return True
+
     def close(self) -> None:
-        """Let go of the store."""
-        close_store(self._engine)
+        """Let go of the store, if it was opened."""
+        engine = self.__dict__.pop("_engine", None)
+        if engine is not None:
+            close_store(engine)
 
     async def accounts(self) -> list[AccountView]:
         """See Operator."""
@@ -101,19 +114,20 @@ class OfflineOperator:
             return views.read_message(connection, id)
 
     async def apply(self, text: str, file: str, prune: bool, dry_run: bool, who: str) -> Applied:
-        """See Operator. The gateway finds the change when it starts."""
+        """See Operator. The gateway finds the change when it starts.
+
+        A dry run makes no store: one that is not there has nothing provisioned.
+        """
+        if dry_run and not self._there():
+            return _prepared(Provisioning(), text, file, prune)[0]
         with self._connect(make=True) as connection, connection.begin():
-            old = _load(connection)
-            try:
-                changes = provision.prepare(old, text, file, prune)
-                new = old.version
-                if not dry_run:
-                    new = provision.apply(connection, changes, who, self._now_ms())
-            except ProvisioningError as error:
-                return Applied(errors=error.lines, version=old.version)
-            except SecretsUnusable as error:
-                raise Unavailable(str(error)) from None
-        return Applied([line for one in changes for line in one.lines], version=new)
+            applied, changes = _prepared(_load(connection), text, file, prune)
+            if not dry_run and not applied.errors:
+                try:
+                    applied.version = provision.apply(connection, changes, who, self._now_ms())
+                except SecretsUnusable as error:
+                    raise Unavailable(str(error)) from None
+        return applied
 
     async def send(
         self, account: str, source: str, destination: str, text: str, receipt: bool
@@ -127,6 +141,15 @@ class OfflineOperator:
 
     def _now_ms(self) -> int:
         return int(self._now() * 1000)
+
+
+def _prepared(old: Provisioning, text: str, file: str, prune: bool) -> tuple[Applied, list[Change]]:
+    """What applying ``text`` over ``old`` would answer, and its changes."""
+    try:
+        changes = provision.prepare(old, text, file, prune)
+    except ProvisioningError as error:
+        return Applied(errors=error.lines, version=old.version), []
+    return Applied([line for one in changes for line in one.lines], version=old.version), changes
 
 
 def _load(connection: Connection) -> Provisioning:

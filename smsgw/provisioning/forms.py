@@ -52,7 +52,7 @@ def _network(value: Any) -> str:
 
 
 def _address(value: Any) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"[0-9]{3,15}", value):
+    if not isinstance(value, str) or not re.fullmatch(r"[1-9][0-9]{2,14}", value):
         raise Wrong(
             f"{shown(value)} is not allowed; it must be 3 to 15 digits in international form "
             'without + or 00, such as "447700900000"'
@@ -102,7 +102,8 @@ def _states(value: Any) -> dict[str, int]:
         not isinstance(value, dict)
         or not value
         or any(key not in allowed for key in value)
-        or any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in value.values())
+        or any(isinstance(n, bool) or not isinstance(n, int) for n in value.values())
+        or any(not 0 <= n <= 1_000_000 for n in value.values())
         or not sum(value.values())
     ):
         raise Wrong(
@@ -138,7 +139,7 @@ class Credential:
     password_hash: str = field(default="", repr=False, metadata=custom(_hash))
     allow: list[str] = field(factory=list, metadata=list_of(custom(_network)))
     binds: int = field(default=1, metadata=integer(1, 1000))
-    window: int = field(default=1, metadata=integer(1, 1000))
+    window: int = field(default=1, metadata=integer(1, 100))  # E-D24
     profile: str = field(default="standard", metadata=choice("standard", "websmpp", "link"))
 
 

@@ -207,6 +207,11 @@ class _Checks:
         here = [one.get("name") for _, one in _tables(self._table, "carrier")]
         names = [one for one in here if isinstance(one, str)] + list(self._known.carriers)
         for n, name in enumerate(carriers):
+            if name in carriers[:n]:
+                self._reader.fault(
+                    (*path, "carriers", n),
+                    f"{shown(name)} is named twice; each carrier may be tried once",
+                )
             if isinstance(name, str) and name and name not in names:
                 known = (
                     f"known are {', '.join(sorted(set(names)))}" if names else "there is none yet"

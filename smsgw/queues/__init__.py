@@ -79,10 +79,10 @@ class Transaction:
         """The entry is done."""
         self.settled.append(entry)
 
-    def postpone(self, entry: Entry, due: int) -> None:
-        """The entry is tried again, not before ``due`` (ms)."""
+    def postpone(self, entry: Entry, due: int, failed: bool = True) -> None:
+        """The entry is tried again, not before ``due`` (ms); ``failed`` counts as an attempt."""
         entry.due = due
-        entry.attempts += 1
+        entry.attempts += failed
         self.postponed.append(entry)
 
     def unwritten(self) -> None:

@@ -23,7 +23,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from attrs import define, field
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, and_, func, select, update
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
@@ -40,6 +40,7 @@ RESIDENT = 2_000  # entries of one queue ready in memory
 PAGE = 1_000
 LOW = 500  # with fewer ready, the next page is read
 _RETRY_PAGE_S = 1.0
+_BROKEN_MS = 60_000  # what a consumer broke on is given out again after so long
 
 
 @define(eq=False)
@@ -133,7 +134,7 @@ class EmbeddedQueues:
         """For operators, by queue: entries ready, entries taken by consumers, whether more are in
         the store."""
         return {
-            q.name: (len(q.ready), len(q.held) - len(q.ready), q.behind)
+            q.name: (len(q.ready), sum(entry.taken for entry in q.held.values()), q.behind)
             for q in self._queues.values()
         }
 
@@ -178,6 +179,37 @@ class EmbeddedQueues:
         for q in touched.values():
             self._pump(q)
 
+    def _give_back(self, batch: list[Entry]) -> None:
+        """A consumer broke on these: they are tried again later, and hold up no other."""
+        transaction = Transaction()
+        due = int(self._now() * 1000) + _BROKEN_MS
+        for entry in batch:
+            transaction.postpone(entry, due)
+        self.commit(transaction).addErrback(
+            lambda failure: _log.error("given back, not stored: {why}", why=failure.value)
+        )
+
+    def hurry(self, queue: str) -> None:
+        """What waits in a queue for a later time is due now."""
+        q = self._queue(queue)
+        if not q.soonest or self._stopped:
+            return
+        now = int(self._now() * 1000)
+        c = schema.queue.c
+
+        def bring_forward(connection: Connection) -> None:
+            later = and_(c.queue == queue, c.due > now)
+            connection.execute(update(schema.queue).where(later).values(due=now))
+
+        def done(_: None) -> None:
+            q.soonest = 0
+            self._fall_behind(q)
+            self._pump(q)
+
+        self._journal.run(bring_forward).addCallbacks(
+            done, lambda failure: _log.error("queue {name}: {why}", name=queue, why=failure.value)
+        )
+
     def _fall_behind(self, q: _Queue) -> None:
         q.behind = True
         if q.paging:
@@ -198,8 +230,7 @@ class EmbeddedQueues:
             self._timer.cancel()
             self._timer = None
         if self._later and not self._stopped:
-            # A step of the wall clock must not make a retry late by hours: look at least once a
-            # minute.
+            # A wall clock that is set forward must not make a retry late: look once a minute.
             delay = min(60.0, max(0.0, self._later[0][0] / 1000 - self._now()))
             self._timer = self._clock.callLater(delay, self._due)
 
@@ -251,7 +282,11 @@ class EmbeddedQueues:
             if not batch:
                 break
             given = True
-            consumer.take(batch)
+            try:
+                consumer.take(batch)
+            except Exception:
+                _log.failure("queue {name}: a consumer failed", name=q.name)
+                self._give_back(batch)
         return given
 
     def _page(self, q: _Queue) -> None:

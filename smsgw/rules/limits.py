@@ -1,5 +1,8 @@
 """Token buckets: how much may pass now, and when more may."""
 
+# Sums of floats fall just short of a token that is due now.
+_EPSILON = 1e-6
+
 
 class TokenBucket:
     """Lets ``rate`` tokens a second pass, ``burst`` at once; time is given by the caller in
@@ -22,7 +25,7 @@ class TokenBucket:
         if not self.rate:
             return 1 << 30
         self._fill(now)
-        return max(0, int(self._tokens))
+        return max(0, int(self._tokens + _EPSILON))
 
     def take(self, tokens: int, now: float) -> bool:
         """Takes the tokens if there are that many; more than the burst pass when the bucket is
@@ -31,7 +34,7 @@ class TokenBucket:
             return True
         self._fill(now)
         # Some submits (parts of a long message) cost more than the bucket holds: they borrow.
-        if self._tokens >= min(tokens, self.burst):
+        if self._tokens + _EPSILON >= min(tokens, self.burst):
             self._tokens -= tokens
             return True
         return False

@@ -302,9 +302,9 @@ def decode(octets: bytes, tlvs: bool = True) -> Pdu:
     """The PDU that ``octets`` are, header included.
 
     ``tlvs`` false: octets after the mandatory fields are ignored, as for a 3.3 peer
-    (``spec/smpp.md`` §1). A response without a body, or with an error status and a body that cannot
-    be read, has its fields empty. Raises ``PduFault`` for a PDU that can be answered,
-    ``FramingFault`` if ``octets`` are not one whole PDU or its command_length is out of bounds.
+    (``spec/smpp.md`` §1). A response whose body is absent or cannot be read has its fields empty.
+    Raises ``PduFault`` for a faulty request or an unknown command, ``FramingFault`` if ``octets``
+    are not one whole PDU or its command_length is out of bounds.
     """
     size = len(octets)
     if size < HEADER:
@@ -322,18 +322,32 @@ def decode(octets: bytes, tlvs: bool = True) -> Pdu:
 def mend(data: bytes, start: int, end: int, tlvs: bool, wrong: Exception) -> Pdu:
     """What to make of the PDU from ``start`` to ``end`` that a decoder has raised ``wrong`` at.
 
-    Its fields are left empty if it is a response that may lack them; else raises ``PduFault``.
+    A response is taken at its header's word, and has its fields empty; else raises ``PduFault``.
     """
     _, command, status, sequence = _header(data, start)
     cls = CLASSES.get(command)
     if cls is None:
         raise PduFault(Status.ESME_RINVCMDID, command, sequence, "unknown command") from None
-    if command & RESPONSE and (status or end - start == HEADER):
-        return cls(sequence=sequence, status=status)
+    if command & RESPONSE:
+        pdu = cls(sequence=sequence, status=status)
+        _salvage(pdu, data[start + HEADER : end])
+        return pdu
     fault = _diagnose(data, start + HEADER, end, cls, tlvs)
     if fault is None:
         raise wrong  # the walk and the straight-line code differ: a bug
     raise PduFault(fault.status, command, sequence, fault.detail) from None
+
+
+def _salvage(pdu: Pdu, body: bytes) -> None:
+    """Take the string that a response begins with, its message id or system id, from a body that
+    cannot be read: what lacks is mostly the 00.
+
+    A submit that was answered must not be sent again because of the answer's form (I2).
+    """
+    for name, wire in table(type(pdu))[:1]:
+        text = body.split(b"\0", 1)[0]
+        if isinstance(wire, COctets) and len(text) < wire.limit:
+            setattr(pdu, name, text)
 
 
 _READERS: dict[str, Callable[[bytes, int, int, int], tuple[list[Any], int]]] = {

@@ -282,8 +282,12 @@ class SmppConnection(protocol.Protocol):
         """Hand events to the owner. What goes wrong there is a bug, and costs this connection
         only.
         """
-        try:
-            for event in events:
+        failed = False
+        for event in events:
+            # Once it has failed, it is still given the contexts of its requests.
+            if failed and not isinstance(event, Responses):
+                continue
+            try:
                 if isinstance(event, Requests):
                     self.owner.requests_received(self, event.pdus)
                 elif isinstance(event, Responses):
@@ -294,9 +298,10 @@ class SmppConnection(protocol.Protocol):
                     self.owner.bound(self)
                 elif isinstance(event, BindRefused):
                     self.owner.bind_refused(self, event.status)
-        except Exception:
-            self.log.failure("the owner of the session with {peer} failed", peer=self.peer)
-            self.session.end("internal error")
+            except Exception:
+                self.log.failure("the owner of the session with {peer} failed", peer=self.peer)
+                failed = True
+                self.session.end("internal error")
 
     def _flush(self) -> None:
         if self._corked or self._finishing:

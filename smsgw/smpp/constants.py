@@ -11,9 +11,12 @@ VERSION_33 = 0x33
 VERSION_34 = 0x34
 VERSION_50 = 0x50
 
+FIRST_VENDOR_STATUS = 0x400  # to 0x4FF (spec/smpp.md §15)
+
 # Field limits, where several PDUs share one.
 MAX_SHORT_MESSAGE = 254  # octets, SMPP 3.4 §5.2.22
 MAX_DESTINATIONS = 254  # SMPP 3.4 §5.2.24
+MAX_MESSAGE_ID = 64  # without its 00, SMPP 3.4 §5.2.23
 
 # esm_class (SMPP 3.4 §5.2.12)
 ESM_MODE = 0x03  # mask of the messaging mode

@@ -29,7 +29,7 @@ class PduFault(Fault):
     """One PDU is faulty; it is answered and the session goes on."""
 
     def response(self) -> Pdu | None:
-        """The PDU to answer with; None for a faulty response (never answered, spec/smpp.md §1)."""
+        """The PDU to answer with; None for a response (never answered, spec/smpp.md §1)."""
         if self.command_id & RESPONSE:
             return None
         cls = CLASSES.get(self.command_id | RESPONSE)

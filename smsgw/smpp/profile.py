@@ -5,6 +5,7 @@ refusal.
 from attrs import frozen
 
 from smsgw.refusals import Reason
+from smsgw.smpp.constants import FIRST_VENDOR_STATUS, Status
 
 
 @frozen
@@ -25,21 +26,29 @@ class Profile:
     stall_s: float = 30.0  # how long a peer may leave our octets unread before it is cut off
     failed_binds: int = 3  # refused binds that close the connection (L-D14)
     max_window: int = 100  # the largest window a credential can have (E-D24)
+    connections: int = 5000  # of the listener; more are closed at once
+    unbound: int = 100  # of them, of one address, that have not bound yet
     # A client below 3.4 gets the rules of 3.3 (E-D23); False: those of 3.4 without TLVs (L-D13).
     strict_33: bool = True
     # Operations not served are answered by generic_nack (L-D11); False: by their own response.
     nack_unserved: bool = False
-    # Refusals have the statuses of E-D15 and E-D16; False: those of spec/link-smpp.md 4.4.
+    # Refusals have the statuses of spec/link-smpp.md 4.4; False: those of E-D15 and E-D16.
+    link_statuses: bool = False
+    # Statuses from 0x400 on are used; False: ESME_RSUBMITFAIL in their place (E-D15).
     vendor_statuses: bool = True
 
     def status(self, reason: Reason) -> int:
         """The command_status that says ``reason`` to a client of this profile (ruling 4)."""
         answer = reason.answer
-        return answer.smpp if self.vendor_statuses else answer.smpp_link
+        if self.link_statuses:
+            return answer.smpp_link
+        if answer.smpp >= FIRST_VENDOR_STATUS and not self.vendor_statuses:
+            return Status.ESME_RSUBMITFAIL
+        return answer.smpp
 
 
 STANDARD = Profile()
-WEBSMPP = Profile(name="websmpp", vendor_statuses=False)
+WEBSMPP = Profile(name="websmpp", link_statuses=True)
 LINK = Profile(
     name="link",
     enquire_after_s=0.0,  # ruling 3
@@ -47,6 +56,6 @@ LINK = Profile(
     idle_s=300.0,  # L-R6
     strict_33=False,
     nack_unserved=True,
-    vendor_statuses=False,
+    link_statuses=True,
 )
 PROFILES = {profile.name: profile for profile in (STANDARD, WEBSMPP, LINK)}

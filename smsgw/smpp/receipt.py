@@ -9,6 +9,8 @@ from smsgw.smpp.constants import (
     ESM_RECEIPT,
     ESM_TYPE,
     ESM_UDHI,
+    MAX_MESSAGE_ID,
+    MAX_SHORT_MESSAGE,
     Tag,
 )
 from smsgw.smpp.pdu import DataSm, DeliverSm
@@ -16,6 +18,7 @@ from smsgw.smpp.times import format_date, parse_date
 from smsgw.text import gsm
 
 _UCS2 = 8  # data_coding
+_MAX_TEXT = MAX_SHORT_MESSAGE  # characters kept of what a receipt quotes; the book has 20
 
 # The text as nearly everybody writes it, all fields in the order of the book.
 _STANDARD = re.compile(
@@ -50,7 +53,8 @@ def parse(pdu: DeliverSm | DataSm, by_text: bool = True) -> Receipt | None:
 
     Told by its esm_class; if that names no type, by its text (a 3.3 SMSC may leave esm_class 0)
     unless ``by_text`` is false: then no handset can forge one. TLVs win over the text. What is
-    missing is empty or 0, the state then UNKNOWN. Dates are taken as UTC.
+    missing is empty or 0, the state then UNKNOWN. Dates are taken as UTC. Of an id 64 characters
+    are taken, of the quoted text 254.
     """
     kind = pdu.esm_class & ESM_TYPE
     if kind not in (0, ESM_RECEIPT, ESM_INTERMEDIATE):
@@ -80,6 +84,12 @@ def parse(pdu: DeliverSm | DataSm, by_text: bool = True) -> Receipt | None:
         receipt = loose
     if pdu.tlvs:
         _take_tlvs(receipt, pdu.tlvs)
+    # It may be kept for long, and a text in message_payload may be anything. No message has a
+    # longer id.
+    if len(receipt.id) > MAX_MESSAGE_ID:
+        receipt.id = receipt.id[:MAX_MESSAGE_ID]
+    if len(receipt.text) > _MAX_TEXT:
+        receipt.text = receipt.text[:_MAX_TEXT]
     return receipt
 
 

@@ -15,7 +15,7 @@ from smsgw.login import Login
 from smsgw.refusals import Reason, Refusal
 from smsgw.smpp.connection import SmppConnection
 from smsgw.smpp.constants import VERSION_33, VERSION_34, Status, Tag
-from smsgw.smpp.events import Answer, Timers
+from smsgw.smpp.events import Answer, MisuseError, Timers
 from smsgw.smpp.pdu import (
     Bind,
     BindReceiver,
@@ -27,6 +27,7 @@ from smsgw.smpp.pdu import (
     SubmitSm,
 )
 from smsgw.smpp.profile import Profile
+from smsgw.smpp.segments import Segments, Told
 from smsgw.smpp.states import Role, State
 from smsgw.smpp.versions import answer_with
 
@@ -103,6 +104,8 @@ class EsmeSession:
         self.close_reason = ""  # "" while connected
         self._is_bound = False
         self._failed = 0  # binds refused so far
+        self._segments: Segments | None = None  # if the session has no TLVs
+        self._impossible: list[object] = []  # contexts of deliveries that cannot be sent
         profile = factory.profile
         self.connection = SmppConnection(
             Role.SMSC,
@@ -130,15 +133,29 @@ class EsmeSession:
     @property
     def room(self) -> int:
         """How many more deliveries the window takes now; 0 once the session is ending."""
-        return self.connection.room
+        if self._segments is None:
+            return self.connection.room
+        return max(self.connection.room - len(self._segments), 0)
 
     def deliver(self, items: Sequence[tuple[DeliverSm, object]]) -> None:
         """Send deliver_sm, not more than ``room``; ``Gate.delivered`` gives each context back
         exactly once.
 
-        Raises ``MisuseError`` beyond ``room``, ``ValueError`` for a PDU that cannot be encoded.
+        What is too long for a session without TLVs goes out as segments, and is answered for when
+        all of them are. Raises ``MisuseError`` beyond ``room``, ``ValueError`` for a PDU that
+        cannot be encoded.
         """
-        self.connection.request(items)
+        if self._segments is None:
+            self.connection.request(items)
+            return
+        if len(items) > self.room:
+            raise MisuseError(f"{len(items)} deliveries, room for {self.room}")
+        impossible = self._segments.add(items)
+        if impossible:
+            self._impossible += impossible
+            # Not now: who delivers does not expect its answers meanwhile.
+            self._factory.clock.callLater(0, self._tell_impossible)
+        self._send_segments()
 
     def answer(self, pdus: Sequence[Pdu]) -> None:
         """Send responses (their ``sequence`` is the request's); dropped silently if the session has
@@ -161,6 +178,8 @@ class EsmeSession:
 
     def bind_requested(self, connection: SmppConnection, pdu: Bind) -> None:
         """Ask the Gate, and answer when it has."""
+        if not self._waits():
+            return  # its unbind came in the same read
         self.system_id = _text(pdu.system_id)
         self.interface_version = pdu.interface_version
         old = pdu.interface_version < VERSION_34
@@ -194,9 +213,14 @@ class EsmeSession:
         """Hot path: tell the Gate what became of deliveries."""
         # Those of a lost session come before ``closed``, and the Gate is to know why.
         self.close_reason = connection.session.ended
-        self._gate.delivered(
-            self, [(context, None if pdu is None else pdu.status) for context, pdu in answers]
-        )
+        told: list[Told] = [
+            (context, None if pdu is None else pdu.status) for context, pdu in answers
+        ]
+        if self._segments is not None:
+            told = self._segments.settle(told)
+            self._send_segments()
+        if told:
+            self._gate.delivered(self, told)
 
     def closed(self, connection: SmppConnection, reason: str) -> None:
         """The connection is gone."""
@@ -204,9 +228,26 @@ class EsmeSession:
         self.log.debug("{session} closed: {reason}", session=self, reason=reason)
         self._factory.left(self)
         if self._is_bound:
+            unsent = self._segments.give_up() if self._segments is not None else []
+            if unsent:
+                self._gate.delivered(self, unsent)
+            self._tell_impossible()
             self._gate.unbound(self)
 
     # The rest is the session's own
+
+    def _send_segments(self) -> None:
+        assert self._segments is not None
+        batch = self._segments.take(self.connection.room)
+        if batch:
+            self.connection.request(batch)
+
+    def _tell_impossible(self) -> None:
+        """Refuse for the client what cannot be said to it."""
+        contexts, self._impossible = self._impossible, []
+        if contexts:
+            self.log.warn("{count} MO too long for {session}", count=len(contexts), session=self)
+            self._gate.delivered(self, [(each, Status.ESME_RINVMSGLEN) for each in contexts])
 
     def _unserved(self, pdu: Pdu) -> Pdu:
         """The answer to an operation that is legal, but not served in this release."""
@@ -263,6 +304,7 @@ class EsmeSession:
         self.connection.accept(
             response, version=self.version, tlvs=tlvs, window_out=window, window_in=window
         )
+        self._segments = None if tlvs else Segments()
         self._is_bound = True
         self._factory.joined(self)
         self.log.debug("{session} bound", session=self)
@@ -270,8 +312,8 @@ class EsmeSession:
 
 
 class _Unwelcome(protocol.Protocol):
-    """A connection from an address that nobody may use: closed without an octet (L-D2, ruling
-    7).
+    """A connection from an address that nobody may use, or one too many: closed without an octet
+    (L-D2, ruling 7).
     """
 
     def connectionMade(self) -> None:
@@ -293,6 +335,8 @@ class SmppServerFactory(protocol.ServerFactory):
         self.sessions: set[EsmeSession] = set()  # the bound ones
         self.draining = False
         self._connected: set[EsmeSession] = set()
+        self._unbound: dict[EsmeSession, str] = {}  # whence they come
+        self._unbound_of: dict[str, int] = {}  # how many, by address
         self._drained: list[Deferred[None]] = []
         self._limit: IDelayedCall | None = None
 
@@ -302,21 +346,36 @@ class SmppServerFactory(protocol.ServerFactory):
         if self.draining or not self.gate.allowed(peer):
             self.log.info("connection from {peer} not allowed", peer=peer)
             return _Unwelcome()
+        unbound = self._unbound_of.get(peer, 0)
+        if len(self._connected) >= self.profile.connections or unbound >= self.profile.unbound:
+            self.log.info("connection from {peer}: there are too many", peer=peer)
+            return _Unwelcome()
         session = EsmeSession(self)
         session.connection.factory = self
         self._connected.add(session)
+        self._unbound[session] = peer
+        self._unbound_of[peer] = unbound + 1
         return session.connection
 
     def joined(self, session: EsmeSession) -> None:
         """A session is bound."""
         self.sessions.add(session)
+        self._no_longer_unbound(session)
 
     def left(self, session: EsmeSession) -> None:
         """A session is gone."""
         self.sessions.discard(session)
         self._connected.discard(session)
+        self._no_longer_unbound(session)
         if self.draining and not self._connected:
             self._all_left()
+
+    def _no_longer_unbound(self, session: EsmeSession) -> None:
+        peer = self._unbound.pop(session, None)
+        if peer is not None:
+            self._unbound_of[peer] -= 1
+            if not self._unbound_of[peer]:
+                del self._unbound_of[peer]
 
     def drain(self, timeout_s: float = 10.0) -> "Deferred[None]":
         """Take no more binds and no more messages (ESME_RSYSERR), and end all sessions in order.

@@ -48,7 +48,6 @@ from smsgw.smpp.faults import FramingFault, PduFault
 from smsgw.smpp.framing import Framer
 from smsgw.smpp.liveness import Liveness, Verdict
 from smsgw.smpp.pdu import (
-    CLASSES,
     AlertNotification,
     Bind,
     BindResp,
@@ -303,7 +302,7 @@ class Session:
             if isinstance(item, Pdu):
                 self._other(item, now, events)
             else:
-                self._fault(item, events)
+                self._fault(item)
             if self.ended:
                 return events
             served = self._served
@@ -453,17 +452,11 @@ class Session:
         self._move(BIND_OK[type(bind)])
         events.append(Bound(pdu))
 
-    def _fault(self, fault: PduFault | FramingFault, events: list[Event]) -> None:
+    def _fault(self, fault: PduFault | FramingFault) -> None:
         self.faults += 1
         answer = fault.response()
         if answer is not None:
             self._say(answer)
-        else:
-            # A spoilt response: what it said of the request will never be known.
-            found = self._outgoing.entries.get(fault.sequence)
-            if found is not None and CLASSES.get(fault.command_id) is found[1]:
-                del self._outgoing.entries[fault.sequence]
-                events.append(Responses([(found[0], None)]))
         if isinstance(fault, FramingFault):
             self.end(f"framing lost: {fault}")
 

@@ -107,9 +107,14 @@ def format_relative(ms: int) -> bytes:
     return ("".join(f"{part:02d}" for part in parts) + "000R").encode()
 
 
-@lru_cache(4096)
 def parse_date(octets: bytes) -> int:
     """A date of a receipt, ten digits or twelve, as UTC; 0 if it is none."""
+    # What cannot be a date must not fill the cache with octets of any length.
+    return _parse_date(octets) if len(octets) <= 12 else 0
+
+
+@lru_cache(4096)
+def _parse_date(octets: bytes) -> int:
     match = _DATE.fullmatch(octets)
     if match is None:
         return 0

@@ -1,6 +1,11 @@
 """Between PDUs and ``Message``: the one place where wire fields get the gateway's meaning and
 back."""
 
+from collections.abc import Sequence
+from zlib import crc32
+
+from attrs import evolve
+
 from smsgw.identities import to_guid, to_hex
 from smsgw.message import UDHI, Message, MessageState, Receipt
 from smsgw.refusals import Reason, Refusal
@@ -24,6 +29,9 @@ _SUBMIT_TYPES = frozenset({0, ESM_DELIVERY_ACK, ESM_USER_ACK})
 _MAX_PRIORITY = 4  # of 5.0; 3.4 has 3
 _REGISTERED_RESERVED = 0xE0
 _FLASH_SUBUNIT = b"\x01"
+_SAR = frozenset(
+    int(tag) for tag in (Tag.SAR_MSG_REF_NUM, Tag.SAR_TOTAL_SEGMENTS, Tag.SAR_SEGMENT_SEQNUM)
+)
 # TLVs that say something of the message and so travel with it. Others are the link's own or
 # unknown.
 _TRAVELLING = frozenset(
@@ -83,9 +91,8 @@ def message_of(pdu: SubmitSm, now_ms: int) -> Message | Refusal:
         read = _read_tlvs(pdu, kept)
         if isinstance(read, Refusal):
             return read
-        octets, data_coding, concatenated = read
-        if concatenated:
-            esm_class |= UDHI
+        octets, data_coding, sar = read
+        esm_class, octets = _concatenated(esm_class, octets, sar)
     if esm_class & UDHI:
         try:
             parts.udh(octets)
@@ -103,7 +110,7 @@ def message_of(pdu: SubmitSm, now_ms: int) -> Message | Refusal:
         except ValueError as error:
             return Refusal(Reason.BAD_VALIDITY, str(error))
         validity_ms = until - max(now_ms, schedule_at)
-        if until and validity_ms <= 0:
+        if validity_ms <= 0:
             return Refusal(Reason.BAD_VALIDITY, "in the past")
     return Message(
         source=pdu.source_addr.decode("latin-1"),
@@ -126,8 +133,10 @@ def message_of(pdu: SubmitSm, now_ms: int) -> Message | Refusal:
     )
 
 
-def _read_tlvs(pdu: SubmitSm, kept: list[tuple[int, bytes]]) -> tuple[bytes, int, bool] | Refusal:
-    """Octets of the message, its data_coding, and whether SAR TLVs became a UDH; fills ``kept``."""
+def _read_tlvs(
+    pdu: SubmitSm, kept: list[tuple[int, bytes]]
+) -> tuple[bytes, int, dict[int, int]] | Refusal:
+    """Octets of the message, its data_coding, and its SAR TLVs; fills ``kept``."""
     octets = pdu.short_message
     data_coding = pdu.data_coding
     sar: dict[int, int] = {}
@@ -136,24 +145,44 @@ def _read_tlvs(pdu: SubmitSm, kept: list[tuple[int, bytes]]) -> tuple[bytes, int
             if pdu.short_message:
                 return Refusal(Reason.TEXT_TWICE, "short_message and message_payload")
             octets = value
-        elif tag in (Tag.SAR_MSG_REF_NUM, Tag.SAR_TOTAL_SEGMENTS, Tag.SAR_SEGMENT_SEQNUM):
+        elif tag in _SAR:
             sar[tag] = int.from_bytes(value)
-        elif tag == Tag.DEST_ADDR_SUBUNIT:
-            if value == _FLASH_SUBUNIT:
-                try:
-                    data_coding = coding.flash(data_coding)
-                except ValueError as error:
-                    return Refusal(Reason.BAD_CODING, str(error))
-        elif tag in _TRAVELLING:
-            kept.append((tag, value))
+        elif tag == Tag.DEST_ADDR_SUBUNIT and value == _FLASH_SUBUNIT:
+            try:
+                data_coding = coding.flash(data_coding)
+            except ValueError as error:
+                return Refusal(Reason.BAD_CODING, str(error))
+    kept += _travelling(pdu.tlvs)
+    return octets, data_coding, sar
+
+
+def _travelling(tlvs: Sequence[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    """The TLVs that travel with a message, each tag once.
+
+    The protocol lets callback numbers repeat, in a PDU of up to 70,000 octets: kept as they come
+    they would fill the memory, and the PDU that goes on might not hold them.
+    """
+    found: dict[int, bytes] = {}
+    for tag, value in tlvs:
+        if tag in _TRAVELLING:
+            found.setdefault(tag, value)
+    return list(found.items())
+
+
+def _concatenated(esm_class: int, octets: bytes, sar: dict[int, int]) -> tuple[int, bytes]:
+    """esm_class and octets of a segment with the UDH that says the same as its SAR TLVs.
+
+    The reference keeps its low octet: a header with all of it would be longer, and segments of the
+    usual 153 septets, 134 octets, 67 UCS-2 units would not fit in a part any more (``spec/smpp.md``
+    §12).
+    """
     total = sar.get(Tag.SAR_TOTAL_SEGMENTS, 0)
     number = sar.get(Tag.SAR_SEGMENT_SEQNUM, 0)
     # Numbers that make no sense are ignored, as in a UDH (spec/smpp.md §12).
-    if total > 1 and 1 <= number <= total and not pdu.esm_class & UDHI:
-        reference = sar.get(Tag.SAR_MSG_REF_NUM, 0)
-        header = b"\x06\x08\x04" + reference.to_bytes(2) + bytes((total, number))
-        return header + octets, data_coding, True
-    return octets, data_coding, False
+    if total < 2 or not 1 <= number <= total or esm_class & UDHI:
+        return esm_class, octets
+    reference = sar.get(Tag.SAR_MSG_REF_NUM, 0) & 0xFF
+    return esm_class | UDHI, bytes((5, 0, 3, reference, total, number)) + octets
 
 
 def submit_of(message: Message, part: int, now_ms: int, default_validity_ms: int) -> SubmitSm:
@@ -184,13 +213,18 @@ def submit_of(message: Message, part: int, now_ms: int, default_validity_ms: int
 
 def mo_of(pdu: DeliverSm) -> Message:
     """The message of a deliver_sm that is no receipt; not yet anybody's."""
-    payload = next((v for tag, v in pdu.tlvs if tag == Tag.MESSAGE_PAYLOAD), b"")
+    octets = pdu.short_message
+    esm_class = pdu.esm_class
+    if pdu.tlvs:
+        octets = octets or next((v for tag, v in pdu.tlvs if tag == Tag.MESSAGE_PAYLOAD), b"")
+        sar = {tag: int.from_bytes(value) for tag, value in pdu.tlvs if tag in _SAR}
+        esm_class, octets = _concatenated(esm_class, octets, sar)
     return Message(
         source=pdu.source_addr.decode("latin-1"),
         destination=pdu.destination_addr.decode("latin-1"),
-        parts=[pdu.short_message or payload],
+        parts=[octets],
         data_coding=pdu.data_coding,
-        esm_class=pdu.esm_class & (UDHI | ESM_REPLY_PATH | ESM_TYPE),
+        esm_class=esm_class & (UDHI | ESM_REPLY_PATH | ESM_TYPE),
         source_ton=pdu.source_addr_ton,
         source_npi=pdu.source_addr_npi,
         destination_ton=pdu.dest_addr_ton,
@@ -198,14 +232,16 @@ def mo_of(pdu: DeliverSm) -> Message:
         protocol_id=pdu.protocol_id,
         priority=pdu.priority_flag,
         service_type=pdu.service_type.decode("latin-1"),
-        tlvs=[(tag, value) for tag, value in pdu.tlvs if tag in _TRAVELLING],
+        tlvs=_travelling(pdu.tlvs),
         interface="smpp",
         direction=1,
     )
 
 
 def deliver_of(message: Message) -> DeliverSm:
-    """The deliver_sm that hands an MO over to an ESME."""
+    """The deliver_sm that hands an MO over to an ESME; ``segments_of`` cuts it if it is too long
+    for one without TLVs.
+    """
     octets = message.parts[0]
     long = len(octets) > MAX_SHORT_MESSAGE
     payload = [(int(Tag.MESSAGE_PAYLOAD), octets)] if long else []
@@ -224,6 +260,24 @@ def deliver_of(message: Message) -> DeliverSm:
         short_message=b"" if long else octets,
         tlvs=payload + message.tlvs,
     )
+
+
+def segments_of(pdu: DeliverSm) -> list[DeliverSm]:
+    """What a session without TLVs is sent for ``pdu``: itself, or its message_payload cut into
+    segments with a UDH.
+
+    Raises ``ValueError`` if it cannot be cut: it needs more than 255, or its UDH is malformed or
+    calls it a segment already.
+    """
+    payload = next((value for tag, value in pdu.tlvs if tag == Tag.MESSAGE_PAYLOAD), b"")
+    if not payload:
+        return [pdu]
+    header, octets = parts.udh(payload) if pdu.esm_class & UDHI else (b"", payload)
+    # The same at every try, so that a client can join segments of the first and the second.
+    reference = crc32(payload)
+    pieces = parts.split(octets, pdu.data_coding, reference, header)
+    esm_class = pdu.esm_class | UDHI if len(pieces) > 1 else pdu.esm_class
+    return [evolve(pdu, esm_class=esm_class, short_message=each, tlvs=[]) for each in pieces]
 
 
 def id_text(message: Message, id_format: str) -> str:

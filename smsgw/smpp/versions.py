@@ -1,5 +1,6 @@
 """Which PDUs belong to which version and side, and what must be changed in a PDU for a 3.3 peer."""
 
+from smsgw.message import MessageState
 from smsgw.smpp.constants import RESPONSE, VERSION_33, VERSION_34, Status, Tag
 from smsgw.smpp.pdu import (
     CLASSES,
@@ -118,8 +119,15 @@ def answer_with(pdu: Pdu, status: int) -> Pdu:
 
 
 def without_tlvs(pdu: Pdu) -> None:
-    """Take the TLVs off a PDU of a session that has none (E-D23)."""
-    if getattr(pdu, "tlvs", None):
+    """Take the TLVs off a PDU of a session that has none (E-D23).
+
+    Raises ``ValueError`` for message_payload: that is the message itself.
+    """
+    tlvs = getattr(pdu, "tlvs", None)
+    if tlvs:
+        if any(tag == Tag.MESSAGE_PAYLOAD for tag, _ in tlvs):
+            name = type(pdu).__name__
+            raise ValueError(f"{name}.tlvs: message_payload in a session without TLVs")
         pdu.tlvs = []  # type: ignore[attr-defined]  # a class that has them
 
 
@@ -134,4 +142,14 @@ def for_33(pdu: Pdu) -> int:
     return Status.ESME_RSYSERR
 
 
+def state_for_33(state: MessageState) -> MessageState:
+    """A message's state as a 3.3 client may see it: 3.3 ends with 7 (``spec/smpp.md`` §4)."""
+    return _STATES_33.get(state, state)
+
+
+_STATES_33 = {
+    MessageState.SCHEDULED: MessageState.ENROUTE,
+    MessageState.REJECTED: MessageState.UNDELIVERABLE,
+    MessageState.SKIPPED: MessageState.DELETED,
+}
 _SUBMITS = frozenset({SubmitSm.COMMAND | RESPONSE, SubmitMulti.COMMAND | RESPONSE})

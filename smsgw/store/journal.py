@@ -6,11 +6,13 @@ that fires when that is durable. One thread owns the one connection. It takes *a
 wait, merges them into few statements of many rows, commits once, and tells the reactor once. So an
 idle journal commits at once, and a busy one makes larger batches by itself: while one transaction
 is being written, the next one's changes gather. There is no timer and no batch size to tune.
-Changes that nobody waits for with an answer (``soon``: that a carrier has taken a message, that an
-account has its receipt) do not start a transaction of their own for a few milliseconds, but go with
-the next that is started: that saves every second fsync.
 
-Changes are applied in the order of ``commit``, all or nothing. If a merged transaction fails, the
+Changes that nobody waits for with an answer (``soon``: that a carrier has taken a message, that an
+account has its receipt) gather for up to 5 ms before they start a transaction of their own, and go
+with the next one that is started. Only ``new`` messages, which depend on nothing, are committed
+before them; whatever else is handed in keeps its place.
+
+Each of the changes is applied whole or not at all. If a merged transaction fails, the
 changes are tried again one by one, so that one that cannot be stored harms no other; a full disk
 fails each of them, and the journal goes on trying with whatever comes next.
 
@@ -67,8 +69,6 @@ class Changes:
     postponed: list[Row] = field(factory=list)
     settled: list[int] = field(factory=list)
     parts: list[Row] = field(factory=list)
-    # (message id, part number, state)
-    parts_moved: list[Row] = field(factory=list)
     early_receipts: list[Row] = field(factory=list)
     # (carrier, carrier id)
     early_matched: list[tuple[str, str]] = field(factory=list)
@@ -276,8 +276,6 @@ def _store(connection: Connection, batch: list[Changes]) -> None:
         if merged.closed:
             columns = ("state", "error", "network_error", "done_at")
             _update(execute, "message", ("id",), columns, merged.closed, also=", open_until = NULL")
-        if merged.parts_moved:
-            _update(execute, "part", ("message", "number"), ("state",), merged.parts_moved)
         if merged.postponed:
             _update(execute, "queue", ("id",), ("due", "attempts"), merged.postponed)
         if merged.settled:
@@ -306,7 +304,6 @@ def _merged(batch: list[Changes]) -> Changes:
         all.postponed += c.postponed
         all.settled += c.settled
         all.parts += c.parts
-        all.parts_moved += c.parts_moved
         all.early_receipts += c.early_receipts
         all.early_matched += c.early_matched
     return all
@@ -329,6 +326,10 @@ def _many(execute: Execute, sql: Callable[[int], str], rows: Sequence[Row]) -> N
 
 
 def _insert(execute: Execute, table: Table, rows: Sequence[Row], replace: bool = False) -> None:
+    if replace:
+        # Of several rows for one key the last one holds (the key's columns come first).
+        width = len(table.primary_key.columns)
+        rows = list({tuple(row[:width]): row for row in rows}.values())
     _many(execute, lambda n: _insert_sql(table, n, replace), rows)
 
 

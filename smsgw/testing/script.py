@@ -39,6 +39,7 @@ class Plan:
     early: bool = False
 
 
+MAX_WEIGHT = 1_000_000
 _SHARE = number(0, 1)
 _BASES = choice("decimal", "hex")
 
@@ -48,12 +49,16 @@ def _setting(default: Any, check: dict[str, Any], meaning: str) -> Any:
     return field(default=default, metadata={**check, "help": meaning})
 
 
+def _between(value: object, least: float, most: float) -> bool:
+    """True for a number within the bounds, which nan and infinity are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+
+
 def _weights(value: Any) -> dict[str, float]:
     if (
         not isinstance(value, dict)
         or any(stat not in STATE_BY_STAT for stat in value)
-        or any(isinstance(n, bool) or not isinstance(n, int | float) for n in value.values())
-        or any(n < 0 for n in value.values())
+        or not all(_between(weight, 0, MAX_WEIGHT) for weight in value.values())
         or not sum(value.values())
     ):
         raise Wrong(
@@ -70,12 +75,14 @@ def _refusals(value: Any) -> dict[int, float]:
     shares = {}
     for status, share in value.items():
         try:
-            shares[int(str(status), 0)] = float(share)
-        except (TypeError, ValueError):
-            raise Wrong(
-                f"{shown(status)} is no status with its share; it must be {right}"
-            ) from None
-    if any(share < 0 for share in shares.values()) or sum(shares.values()) > 1:
+            code = int(str(status), 0)
+        except ValueError:
+            code = 0
+        # 0 would be no refusal, and 32 bits are what a PDU has room for.
+        if not 1 <= code < 1 << 32 or not _between(share, 0, 1):
+            raise Wrong(f"{shown(status)} is no status with its share; it must be {right}")
+        shares[code] = float(share)
+    if sum(shares.values()) > 1:
         raise Wrong(f"these shares do not add up; they must be {right}")
     return shares
 

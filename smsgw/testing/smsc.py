@@ -12,13 +12,15 @@ from typing import Any
 import attrs
 import click
 from twisted.internet import task
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 
+from smsgw.config import checked_endpoint
 from smsgw.testing.script import Plan, SmscScript, read
 from smsgw.testing.smsc_server import Counts, Smsc
+from smsgw.toml import Wrong, visible
 
 __all__ = ["Counts", "Plan", "SimulatedCarrier", "Smsc", "SmscScript", "main", "read", "run"]
 
@@ -77,16 +79,9 @@ def run(
 
     async def serve(reactor: Any) -> None:
         smsc = Smsc(script, reactor, keep=0)
-        try:
-            server = serverFromString(reactor, endpoint)
-            port = await server.listen(smsc)
-        except (CannotListenError, ValueError) as error:
-            sys.exit(
-                f"smsgw simulate: cannot listen on {endpoint}: {error}; choose another --listen"
-            )
-        where = port.getHost()
+        where = await listen(smsc, endpoint, reactor)
         who = f"system_id {script.system_id}" if script.system_id else "any system_id"
-        click.echo(f"simulated SMSC on {where.host} port {where.port}, {who}; Ctrl-C ends it")
+        click.echo(f"simulated SMSC on {where}, {who}; Ctrl-C ends it")
         told = attrs.evolve(smsc.counts)
         while True:
             await task.deferLater(reactor, every_s)
@@ -96,6 +91,24 @@ def run(
                 click.echo(", ".join(f"{n} {name.replace('_', ' ')}" for name, n in counts if n))
 
     task.react(lambda reactor: Deferred.fromCoroutine(serve(reactor)))
+
+
+async def listen(smsc: Smsc, endpoint: str, reactor: Any) -> str:
+    """Listens with ``smsc`` on a Twisted endpoint; where that is, for people.
+
+    Raises ``SystemExit`` with one line if it cannot.
+    """
+    try:
+        port = await serverFromString(reactor, endpoint).listen(smsc)
+    except Exception as error:  # each kind of endpoint has its own
+        why = getattr(error, "socketError", None) or error
+        sys.exit(
+            visible(f"smsgw simulate: cannot listen on {endpoint}: {why}; choose another --listen")
+        )
+    where: Any = port.getHost()
+    if isinstance(where, IPv4Address | IPv6Address):
+        return f"{where.host} port {where.port}"
+    return endpoint
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -142,6 +155,10 @@ def _simulate(listen: str, script: "Path | None", **settings: Any) -> None:
         for name, value in settings.items()
         if value is not None
     }
+    try:
+        checked_endpoint(listen)
+    except Wrong as wrong:
+        raise click.ClickException(f"--listen: {wrong}") from None
     try:
         content = script.read_text("utf-8") if script else ""
         built = read(content, str(script) if script else "command line", given)

@@ -72,8 +72,9 @@ def _detected(text: str, country: str) -> Source | Reason:
 
 
 def _alphanumeric(text: str) -> Source | Reason:
-    # A line end is in the alphabet but in nobody's name, and would be harm in a header made of it.
-    septets = gsm.encode(text) if text.isprintable() else None
+    # An address is ASCII on the wire (SMPP 3.4 §3.1). A line end is in nobody's name, and would be
+    # harm in a header made of it.
+    septets = gsm.encode(text) if text.isascii() and text.isprintable() else None
     if septets is None or not 1 <= len(septets) <= _MAX_ALPHANUMERIC:
         return Reason.BAD_SOURCE
     return text, ALPHANUMERIC, 0

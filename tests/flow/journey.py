@@ -14,7 +14,7 @@ from smsgw.esmes import Wordings
 from smsgw.flow.accept import Acceptance, Outcome
 from smsgw.flow.handover import Handover
 from smsgw.flow.inbound import Inbound
-from smsgw.flow.receipts import Awaited, Receipts
+from smsgw.flow.receipts import Awaited, Receipts, normalise
 from smsgw.flow.send import CarrierSide
 from smsgw.flow.settle import Settlement
 from smsgw.identities import Identities
@@ -24,6 +24,7 @@ from smsgw.provisioning import Account, Carrier, Number, Provisioning, Route
 from smsgw.queues import Entry, Kind
 from smsgw.queues.embedded import EmbeddedQueues
 from smsgw.rules.tables import Tables
+from smsgw.smpp.codec import encode_all
 from smsgw.smpp.constants import Status
 from smsgw.smpp.pdu import DeliverSm, DeliverSmResp, Pdu, SubmitSm, SubmitSmResp
 from smsgw.smpp.profile import PROFILES, STANDARD, Profile
@@ -105,6 +106,7 @@ class FakeLink:
 
     def submit(self, items: Sequence[tuple[SubmitSm, Entry]]) -> None:
         assert self.up
+        encode_all([pdu for pdu, _ in items])  # as a real link: ValueError, and nothing is sent
         self.writes += 1
         self.submitted += items
 
@@ -201,7 +203,7 @@ class Journey:
             now,
         )
         self.receipts = Receipts(
-            self.queues, self.journal, self.known, self.awaited, self.settlement, now
+            self.current, self.queues, self.journal, self.known, self.awaited, self.settlement, now
         )
         self.inbound = Inbound(self.current, self.queues, self.known, self.identities, now)
         self.acceptance = Acceptance(self.current, self.queues, self.known, self.identities, now)
@@ -315,9 +317,14 @@ class Journey:
     ) -> bool:
         """A receipt arrives; True if it may be answered with ESME_ROK."""
         stored: bool = self.result(
-            self.receipts.receive(carrier, [Receipt(id=id, state=int(state), **fields)])
+            self.receipts.receive(carrier, [Receipt(id=normalise(id), state=int(state), **fields)])
         )
         return stored
+
+    def review(self, seconds: float = 10.0) -> None:
+        """Time goes by, and receipts that matched nothing are looked at again."""
+        self.clock.advance(seconds)
+        self.result(Deferred.fromCoroutine(self.receipts.review()))
 
     def mo(self, **fields: Any) -> Status:
         """An MO arrives; what it is answered with."""

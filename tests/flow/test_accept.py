@@ -261,8 +261,14 @@ class AcceptTests(JourneyCase):
         """The limit comes last."""
         self.journey.provision(with_account(rate=1))
         assert self.refused(destination="abc") is Reason.BAD_DESTINATION
-        assert self.refused(destination=ELSEWHERE) is Reason.NO_ROUTE
         self.journey.accepted()
+
+    def test_a_refusal_that_is_kept_counts_like_a_message(self) -> None:
+        """It costs a row, so it is no way around the rate."""
+        self.journey.provision(with_account(rate=1))
+        assert self.refused(destination=ELSEWHERE) is Reason.NO_ROUTE
+        assert self.refused(destination=ELSEWHERE) is Reason.THROTTLED
+        assert len(self.journey.rows(schema.message)) == 1
 
     def test_a_throttled_message_is_not_stored(self) -> None:
         """Over the limit nothing is stored (L-D8)."""

@@ -7,7 +7,7 @@ from smsgw.message import Message, MessageState
 from smsgw.provisioning import Account
 from smsgw.queues import Kind
 from smsgw.smpp import receipt
-from smsgw.smpp.constants import DELIVERY_TEMPORARY, Status
+from smsgw.smpp.constants import DELIVERY_TEMPORARY, Status, Tag
 from smsgw.smpp.pdu import SubmitSmResp
 from smsgw.store import schema
 from tests.flow.journey import DESTINATION, NOW_MS, SOURCE, FakeSession, JourneyCase
@@ -295,6 +295,20 @@ class WordsTests(HandoverCase):
         _, pdu = self.told()
         assert (pdu.source_addr, pdu.destination_addr) == (DESTINATION.encode(), b"ACME")
         assert (pdu.dest_addr_ton, pdu.source_addr_ton) == (5, 1)
+
+    def test_a_33_client_is_told_only_states_that_it_knows(self) -> None:
+        """REJECTD is UNDELIV to it (spec/smpp.md §4); the message is what it is."""
+        for version, stat, value in ((0x33, "UNDELIV", b"\5"), (0x34, "REJECTD", b"\10")):
+            with self.subTest(version=version):
+                session = self.journey.session(version=version)
+                message = self.journey.sent(f"a{version}", registered_delivery=1)
+                self.journey.receive(f"a{version}", MessageState.REJECTED)
+                [(pdu, _)] = session.delivered
+                assert f"stat:{stat}" in pdu.short_message.decode()
+                assert (Tag.MESSAGE_STATE, value) in pdu.tlvs
+                assert message.state == MessageState.REJECTED
+                self.journey.respond(session)
+                self.journey.handover.unbound(session)  # type: ignore[arg-type]
 
     def test_a_33_client_is_told_its_own_number(self) -> None:
         """The alias in ten decimal digits, also after a restart (ruling 8)."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smsgw.flow import receipts
-from smsgw.flow.receipts import candidates, normalise
+from smsgw.flow.receipts import normalise, other_bases
 from smsgw.message import Message, MessageState, Receipt
 from smsgw.queues import Kind
 from smsgw.smpp.pdu import SubmitSmResp
@@ -15,6 +15,11 @@ from smsgw.store import schema
 from tests.flow.journey import NORTH, NOW_MS, JourneyCase
 
 DELIVERED = MessageState.DELIVERED
+
+
+def candidates(carrier_id: str) -> list[str]:
+    plain = normalise(carrier_id)
+    return [plain, *other_bases(plain)]
 
 
 @pytest.mark.parametrize(
@@ -90,16 +95,41 @@ class MatchingTests(JourneyCase):
             assert message.done_at == NOW_MS
 
     def test_response_in_hex_and_receipt_in_decimal(self) -> None:
-        """The bases are tried crosswise before a receipt is called unmatched (ruling 13)."""
-        message = self.asked("0000007B")
+        """The bases are tried crosswise before a receipt is called unmatched (ruling 13); once that
+        has found one, the carrier's receipts need not wait for it any more."""
+        message, next_one = self.asked("0000007B"), self.asked("0000007C")
         assert self.journey.receive("0000000123")
+        assert message.state == MessageState.ENROUTE
+        self.journey.review()
         assert message.state == DELIVERED
+        assert self.journey.rows(schema.early_receipt) == []
+        assert self.journey.receive("0000000124")
+        assert next_one.state == DELIVERED
 
     def test_response_in_decimal_and_receipt_in_hex(self) -> None:
         """And the other way round."""
         message = self.asked("0000000123")
         assert self.journey.receive("7b")
+        self.journey.review()
         assert message.state == DELIVERED
+
+    def test_an_exact_id_goes_before_a_crosswise_one(self) -> None:
+        """A receipt that is merely early never ends the message that has its id in another base."""
+        other = self.asked("16")
+        assert self.journey.receive("10")  # hex 10 is 16
+        self.asked("10")
+        assert other.state == MessageState.ENROUTE
+        assert self.journey.receive("77")  # the carrier is known to write one base by now
+        self.journey.review()
+        assert other.state == MessageState.ENROUTE
+
+    def test_an_early_receipt_gets_old(self) -> None:
+        """An hour later its id may be another message's."""
+        assert self.journey.receive("a0")
+        self.journey.review(3601)
+        assert self.journey.rows(schema.early_receipt) == []
+        assert self.journey.awaited.unmatched == 1
+        assert self.asked().state == MessageState.ENROUTE
 
     def test_leading_zeros_do_not_matter(self) -> None:
         """The response with, the receipt without, or the reverse."""
@@ -140,10 +170,10 @@ class MatchingTests(JourneyCase):
         assert self.journey.stored(new).state == DELIVERED
 
     def test_after_a_restart_the_store_is_asked(self) -> None:
-        """Also crosswise; all receipts of one read in one look."""
+        """All receipts of one read in one look."""
         messages = [self.asked(name) for name in ("7b", "0042", "c0ffee")]
         self.journey.restart()
-        given = [Receipt(id, DELIVERED) for id in ("123", "42", "C0FFEE", "nobody")]
+        given = [Receipt(id, DELIVERED) for id in ("7b", "42", "c0ffee", "nobody")]
         assert self.journey.result(self.journey.receipts.receive("north", given))
         assert [self.journey.stored(message).state for message in messages] == [DELIVERED] * 3
         assert len(self.journey.kinds()) == 3
@@ -341,6 +371,7 @@ class EarlyTests(JourneyCase):
         message = self.sending()
         assert self.journey.receive("0000000123")
         self.respond("0000007B")
+        self.journey.review()
         assert message.state == DELIVERED
         assert self.journey.rows(schema.early_receipt) == []
 

@@ -4,6 +4,7 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,8 +20,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from smsgw.config import Config
 from smsgw.dialects import Aerialink
 from smsgw.doors import Doors
-from smsgw.http import rest, rest_codes
+from smsgw.http import rest, rest_codes, rest_parameters
+from smsgw.http.rest_parameters import ParameterError, read_body
 from smsgw.http.server import HttpServerFactory, Site
+from smsgw.http.site import Request
 from smsgw.identities import RECEIPT, to_guid, to_hex
 from smsgw.login import Login
 from smsgw.message import UDHI, Acknowledgement, Direction, Message, MessageState
@@ -389,8 +392,8 @@ class Several(SynchronousTestCase):
         """One batch GUID; acceptance gets one batch."""
         status, document = self.api.post(destination="12025550123, (202) 555-0124,12025550125")
         root = document["aerialink"]
-        assert (status, list(root)) == (200, ["code", "batchGUID", "transactions"])
-        assert root["code"] == 10
+        assert (status, list(root)) == (200, ["code", "codeText", "batchGUID", "transactions"])
+        assert (root["code"], root["codeText"]) == (10, "Accepted")
         assert len(root["batchGUID"]) == 36
         found = root["transactions"]["transaction"]
         numbers = ["12025550123", "12025550124", "12025550125"]
@@ -442,6 +445,14 @@ class Several(SynchronousTestCase):
         self.api.intake.decide = lambda m: Refusal(Reason.OPTED_OUT, message=m)
         status, document = self.api.post(destination="12025550123,12025550124")
         assert (status, document["aerialink"]["code"]) == (200, 52)
+
+    def test_the_code_of_the_whole_is_that_of_a_transaction(self) -> None:
+        """E-R23: HTTP 200 does not come with the code of a destination that is none."""
+        self.api.intake.decide = lambda m: Refusal(Reason.NO_ROUTE, message=m)
+        status, document = self.api.post(destination="nobody,12025550123,12025550124")
+        root = document["aerialink"]
+        assert (status, root["code"], root["codeText"]) == (200, 50, rest_codes.TEXTS[50])
+        assert [one["code"] for one in root["transactions"]["transaction"]] == [1023, 50, 50]
 
     def test_too_many_are_1024(self) -> None:
         """By the setting of the dialect, or the account's own."""
@@ -503,6 +514,57 @@ class Bodies(SynchronousTestCase):
         answer = self.api.ask("POST", "/v4/messages", body, "application/x-www-form-urlencoded")
         expected = (400, 1012, "Parameter invalid: source is given more than once")
         assert problem(answer) == expected
+
+    def test_a_repeated_parameter_is_found_in_one_pass(self) -> None:
+        """However many names come before it: in squares this many would take hours."""
+        names = "&".join(f"n{number}" for number in range(300_000))
+        request = Request(
+            "POST",
+            b"/",
+            {b"content-type": b"application/x-www-form-urlencoded"},
+            f"{names}&last&last".encode(),
+        )
+        with pytest.raises(ParameterError) as caught:
+            read_body(request)
+        assert caught.value.refusal.detail == "last is given more than once"
+
+    def test_hostile_multipart_is_1010(self) -> None:
+        """What makes a parser of mail recurse or run in squares is refused as unreadable."""
+        part = b"--b\r\nContent-Disposition: form-data; name=source"
+        nested = b"".join(
+            b"--%d\r\nContent-Type: multipart/mixed; boundary=%d\r\n\r\n" % (n, n + 1)
+            for n in range(1000)
+        )
+        cases = [
+            (part + b"(" * 10_000 + b"\r\n\r\nx\r\n--b--\r\n", "b"),
+            (part + b"; a=b" * 12_000 + b"\r\n\r\nx\r\n--b--\r\n", "b"),
+            (part + b"\r\nX: y" * 10_000 + b"\r\n\r\nx\r\n--b--\r\n", "b"),
+            (nested, "0"),
+            (b"--b\r\nContent-Type: message/rfc822\r\n\r\n" * 1500, "b"),
+            (part + b"\r\n\r\nx\r\n--b--\r\n", "c" + "; a=b" * 3000),
+            (part + b"\r\n\r\nx", "b"),
+            (part + b"\r\nContent-Transfer-Encoding: base64\r\n\r\neA==\r\n--b--\r\n", "b"),
+            (b"--b\r\nContent-Disposition: form-data; name=\xff\r\n\r\nx\r\n--b--\r\n", "b"),
+        ]
+        for body, boundary in cases:
+            content_type = f"multipart/form-data; boundary={boundary}"
+            answer = self.api.ask("POST", "/v4/messages", body, content_type)
+            assert problem(answer)[:2] == (400, 1010), body[:60]
+
+    def test_multipart_may_be_written_in_several_ways(self) -> None:
+        """RFC 7578: quotes, blanks after a boundary, a text before the first, more headers."""
+        body = (
+            b"ignored\r\n--b-1 \r\n"
+            b"content-disposition:form-data; NAME=source\r\n\r\n12025550100\r\n--b-1\r\n"
+            b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n"
+            b'Content-Disposition: form-data;\r\n name="destination"\r\n\r\n'
+            b"12025550123\r\n--b-1\r\n"
+            b'Content-Disposition: form-data; name="messageText"\r\n\r\n'
+            b"a\r\n\r\n--b\r\n--b-1--ignored"
+        )
+        content_type = 'multipart/form-data; charset=utf-8; Boundary="b-1"'
+        assert self.api.ask("POST", "/v4/messages", body, content_type)[0] == 200
+        assert self.api.intake.handed[0][0].text == "a\r\n\r\n--b"
 
     def test_unknown_formats_are_1013(self) -> None:
         """Of the body and of the answer."""
@@ -804,6 +866,14 @@ class Status(SynchronousTestCase):
             1011,
             "Parameter missing: transactionGUID",
         )
+
+
+def test_the_guide_names_what_is_refused_with_1033() -> None:
+    """Not every parameter that it does not explain is ignored."""
+    guide = (Path(__file__).parents[2] / "docs" / "guide" / "rest.md").read_text()
+    section = guide.partition("## Parameters of a message")[2].partition("\n## ")[0]
+    for name in (*rest_parameters.NOT_SOLD, "listId"):
+        assert f"`{name}`" in section
 
 
 @pytest.mark.parametrize("reason", list(Reason))

@@ -235,7 +235,7 @@ class QueueMachine(RuleBasedStateMachine):
         if orderly:
             self.journal.release()
         self.journal.forget()
-        for call in self.clock.getDelayedCalls():
+        for call in list(self.clock.getDelayedCalls()):
             call.cancel()
         self.start()
         done = Deferred.fromCoroutine(self.queues.load())

@@ -108,10 +108,11 @@ class TestRoundTrip:
     @LAW
     @given(st.sampled_from(sorted(CLASSES)), st.binary(max_size=80), st.booleans())
     def test_arbitrary_body(self, command: int, body: bytes, tlvs: bool) -> None:
-        """Any body of a known command decodes or is answered."""
+        """Any body of a request decodes or is answered; a response is never a fault."""
         item = Framer(tlvs).feed(raw(command, body))[0]
         if isinstance(item, PduFault):
-            assert (item.response() is None) == bool(command & RESPONSE)
+            assert not command & RESPONSE
+            assert item.response() is not None
         else:
             assert isinstance(item, CLASSES[command])
 
@@ -182,9 +183,8 @@ class TestFaults:
             fault = fault_of(raw(command, b"whatever"))
             assert fault.response() == GenericNack(sequence=7, status=Status.ESME_RINVCMDID)
 
-    def test_faulty_response_is_not_answered(self) -> None:
-        """A response is never answered, known or not (spec/smpp.md §1)."""
-        assert fault_of(raw(Command.SUBMIT_SM_RESP, b"no end")).response() is None
+    def test_unknown_response_is_not_answered(self) -> None:
+        """A response that nobody knows is a fault without an answer (spec/smpp.md §1)."""
         assert fault_of(raw(0x80000104, b"")).response() is None
 
     def test_request_without_response_is_nacked(self) -> None:
@@ -309,6 +309,26 @@ class TestResponses:
         octets = raw(Command.SUBMIT_SM_RESP, b"id\0", status=8)
         assert decode(octets) == SubmitSmResp(7, 8, message_id=b"id")
         assert decode(raw(Command.SUBMIT_MULTI_RESP, b"\0", status=8)) == SubmitMultiResp(7, 8)
+
+    def test_response_that_cannot_be_read_keeps_its_status(self) -> None:
+        """Whatever its body is like, a response says what its header says (I2)."""
+        too_long = raw(Command.SUBMIT_SM_RESP, b"x" * 65 + b"\0")
+        assert decode(too_long) == SubmitSmResp(7)
+        assert decode(raw(Command.SUBMIT_SM_RESP, b"x" * 65)) == SubmitSmResp(7)
+        assert decode(raw(Command.SUBMIT_SM_RESP, b"x" * 65, status=8)) == SubmitSmResp(7, 8)
+        assert decode(raw(Command.QUERY_LAST_MSGS_RESP, b"\2abc")) == QueryLastMsgsResp(7)
+        following = encode(EnquireLink(8))
+        assert Framer().feed(too_long + following) == [SubmitSmResp(7), EnquireLink(8)]
+
+    @pytest.mark.parametrize("id", [b"a", b"0cab7c1d", b"x" * 64])
+    def test_id_without_its_00_is_taken(self, id: bytes) -> None:
+        """A message id that ends with its PDU, where the 00 is missing, is the id."""
+        assert decode(raw(Command.SUBMIT_SM_RESP, id)) == SubmitSmResp(7, message_id=id)
+        assert decode(raw(Command.DELIVER_SM_RESP, id)) == DeliverSmResp(7, message_id=id)
+        # So is one behind which the rest of the body is missing.
+        assert decode(raw(Command.SUBMIT_MULTI_RESP, id + b"\0")) == SubmitMultiResp(
+            7, message_id=id
+        )
 
     def test_message_id_in_deliver_sm_resp(self) -> None:
         """A message id that a client puts there is read."""

@@ -299,6 +299,25 @@ class TestConnection(TestCase):
         other.hear(SubmitSm(sequence=2))
         assert len(other.owner.batches) == 1
 
+    def test_an_owner_that_fails_still_gets_the_contexts_of_its_requests(self) -> None:
+        """Those answered in the same read, then those that will have no answer; each once."""
+        bench = Bench(Role.SMSC)
+        sent = [DeliverSm(), DeliverSm(), DeliverSm()]
+        bench.connection.request(list(zip(sent, "abc", strict=True)))
+
+        def fail(connection: SmppConnection, pdus: list[Pdu]) -> None:
+            raise RuntimeError("bug")
+
+        bench.owner.then = fail
+        first, second, _ = (pdu.response() for pdu in sent)
+        bench.hear(first, SubmitSm(sequence=2), second, SubmitSm(sequence=3))
+        assert bench.owner.answers == [("a", first), ("b", second)]
+        assert len(bench.owner.batches) == 1
+        bench.lose()
+        assert bench.owner.answers[2:] == [("c", None)]
+        assert bench.owner.reason == "internal error"
+        assert len(self.flushLoggedErrors(RuntimeError)) == 1
+
     def test_garbage_is_nacked_and_closed(self) -> None:
         """An HTTP request on an SMPP port: generic_nack with 0x02, close, nothing kept."""
         bench = Bench(Role.SMSC)

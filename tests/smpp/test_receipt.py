@@ -231,3 +231,17 @@ def test_written_text_is_gsm() -> None:
     """At most 20 characters of the message, in the GSM alphabet, ``?`` for what is not in it."""
     receipt = Receipt("1", 2, text="@ї€ 7890123456789012345")
     assert format_text(receipt, True).partition(b"text:")[2] == b"\0?\x1b\x65 7890123456789012"
+
+
+def test_what_a_receipt_costs_is_bounded() -> None:
+    """Of an id 64 octets are kept, as many as a message can have; of the quoted text 254."""
+    text = b"id:" + b"7" * 60_000 + b" stat:DELIVRD err:000 text:" + b"x" * 5_000
+    payload = DeliverSm(esm_class=ESM_RECEIPT, tlvs=[(Tag.MESSAGE_PAYLOAD, text)])
+    short = DeliverSm(
+        esm_class=ESM_RECEIPT, short_message=TEXT.replace(RECEIPT.id.encode(), b"7" * 100)
+    )
+    for pdu in (payload, short):
+        receipt = parse(pdu)
+        assert receipt is not None
+        assert (receipt.id, receipt.state) == ("7" * 64, MessageState.DELIVERED)
+        assert len(receipt.text) <= 254

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from attrs import evolve
 from twisted.internet import protocol
 from twisted.internet import reactor as real_reactor
@@ -17,6 +18,7 @@ from smsgw.login import Login
 from smsgw.refusals import Reason, Refusal
 from smsgw.smpp.codec import encode_all
 from smsgw.smpp.constants import Command, Status, Tag
+from smsgw.smpp.events import MisuseError
 from smsgw.smpp.pdu import (
     Bind,
     BindReceiver,
@@ -38,6 +40,7 @@ from smsgw.smpp.pdu import (
 )
 from smsgw.smpp.profile import LINK, STANDARD, WEBSMPP, Profile
 from smsgw.smpp.server import EsmeSession, SmppServerFactory
+from smsgw.text import parts
 from tests.smpp.wires import TcpTransport
 
 
@@ -140,6 +143,48 @@ class TestServer(TestCase):
         assert client.transport.closed
         client.close()
         assert self.gate.events == []
+
+    def test_connections_that_have_not_bound_are_bounded_for_each_address(self) -> None:
+        """One address cannot take all descriptors; bound ones do not count, and others go on."""
+        listener = self.listener(evolve(STANDARD, unbound=2))
+        bound, first, second = (Client(listener) for _ in range(3))
+        assert second.transport.closed
+        bound.say(bind())
+        third = Client(listener)
+        assert not third.transport.closed
+        refused = Client(listener)
+        assert refused.transport.closed
+        assert refused.transport.value() == b""
+        assert not Client(listener, "192.0.2.8").transport.closed
+        first.close()
+        assert not Client(listener).transport.closed
+
+    def test_connections_of_a_listener_are_bounded(self) -> None:
+        """Bound or not; each that ends makes room for another."""
+        listener = self.listener(evolve(STANDARD, connections=2))
+        first, second = Client(listener), Client(listener, "192.0.2.8")
+        first.say(bind())
+        assert Client(listener, "192.0.2.9").transport.closed
+        first.close()
+        assert not Client(listener, "192.0.2.9").transport.closed
+        assert not second.transport.closed
+
+    def test_a_bind_and_an_unbind_in_one_read_are_no_bug(self) -> None:
+        """The client has gone before its bind can be answered; only its unbind is."""
+        for listener, version in ((self.listener(), 0x33), (self.listener(), 0x34)):
+            client = Client(listener)
+            assert client.say(bind(version=version), Unbind(sequence=2)) == [UnbindResp(sequence=2)]
+            assert client.transport.closed
+            client.close()
+        assert self.gate.asked == self.gate.events == []
+
+    def test_a_bind_and_an_unbind_in_one_read_while_draining_are_no_bug(self) -> None:
+        """As before, though such a bind would be refused."""
+        listener = self.listener()
+        client = Client(listener)
+        listener.draining = True
+        assert client.say(bind(), Unbind(sequence=2)) == [UnbindResp(sequence=2)]
+        client.close()
 
     def test_a_bind_is_checked_by_system_id_password_and_address(self) -> None:
         """The Gate gets them as text."""
@@ -379,6 +424,86 @@ class TestServer(TestCase):
         client.say(SubmitSm(sequence=2))
         client.session.answer([SubmitSmResp(sequence=2, status=0x434)])
         assert client.transport.said() == [SubmitSmResp(sequence=2, status=0x45)]
+
+    def long_mo(self) -> DeliverSm:
+        return DeliverSm(tlvs=[(Tag.MESSAGE_PAYLOAD, b"x" * 400)])  # three segments
+
+    def old_client(self, window: int) -> Client:
+        self.gate.answer = Login(account="acme", credential="acme", window=window)
+        return self.bound_client(pdu=bind(BindReceiver, 0x33))
+
+    def test_a_long_delivery_reaches_a_session_without_tlvs_in_segments(self) -> None:
+        """All of the text, and one answer when all segments have theirs."""
+        client = self.old_client(window=5)
+        client.session.deliver([(self.long_mo(), "a"), (DeliverSm(short_message=b"Hi"), "b")])
+        *segments, short = client.transport.said()
+        assert parts.join([pdu.short_message for pdu in segments]) == b"x" * 400
+        assert short.short_message == b"Hi"
+        assert client.session.room == 1
+        client.say(*(pdu.response() for pdu in (*segments[:2], short)))
+        assert self.gate.deliveries == [("b", 0)]
+        client.say(segments[2].response())
+        assert self.gate.deliveries == [("b", 0), ("a", 0)]
+        assert client.session.room == 5
+
+    def test_segments_keep_to_the_window(self) -> None:
+        """A client with a window of one gets one after the other; the window is full meanwhile."""
+        client = self.old_client(window=1)
+        client.session.deliver([(self.long_mo(), "a")])
+        texts = []
+        for _ in range(3):
+            assert client.session.room == 0
+            (pdu,) = client.transport.said()
+            texts.append(pdu.short_message)
+            assert self.gate.deliveries == []
+            client.protocol.dataReceived(encode_all([pdu.response()]))
+        assert parts.join(texts) == b"x" * 400
+        assert self.gate.deliveries == [("a", 0)]
+        assert client.session.room == 1
+
+    def test_a_refused_segment_is_the_answer_to_the_whole(self) -> None:
+        """What still waits of it is not sent, and others are."""
+        client = self.old_client(window=2)
+        client.session.deliver([(self.long_mo(), "a"), (DeliverSm(short_message=b"Hi"), "b")])
+        first, second = client.transport.said()
+        (short,) = client.say(first.response(Status.ESME_RMSGQFUL))
+        assert short.short_message == b"Hi"
+        assert self.gate.deliveries == []
+        client.say(second.response(), short.response())
+        assert self.gate.deliveries == [("a", Status.ESME_RMSGQFUL), ("b", 0)]
+
+    def test_segments_that_were_not_sent_are_told_at_the_end(self) -> None:
+        """Each delivery once, before the session is unbound."""
+        client = self.old_client(window=2)
+        client.session.deliver([(self.long_mo(), "a"), (self.long_mo(), "b")])
+        client.close()
+        assert self.gate.deliveries == [("a", None), ("b", None)]
+        assert [event for event, _ in self.gate.events] == ["bound", "unbound"]
+
+    def test_a_delivery_that_cannot_be_cut_is_refused_and_never_sent_empty(self) -> None:
+        """More than 255 segments: ESME_RINVMSGLEN in the client's place, not in the same call."""
+        client = self.old_client(window=2)
+        huge = DeliverSm(tlvs=[(Tag.MESSAGE_PAYLOAD, b"x" * 65_535)])
+        client.session.deliver([(huge, "a"), (DeliverSm(short_message=b"Hi"), "b")])
+        assert self.gate.deliveries == []
+        (short,) = client.transport.said()
+        assert short.short_message == b"Hi"
+        self.clock.advance(0)
+        assert self.gate.deliveries == [("a", Status.ESME_RINVMSGLEN)]
+        client.session.deliver([(huge, "c")])
+        client.close()
+        self.clock.advance(0)
+        assert self.gate.deliveries[1:] == [("b", None), ("c", Status.ESME_RINVMSGLEN)]
+
+    def test_no_batch_is_sent_in_part_to_a_session_without_tlvs(self) -> None:
+        """More than there is room for, or what cannot be encoded, is a bug; nothing goes out."""
+        client = self.old_client(window=2)
+        with pytest.raises(MisuseError, match="room for 2"):
+            client.session.deliver([(DeliverSm(), n) for n in range(3)])
+        with pytest.raises(ValueError, match="source_addr"):
+            client.session.deliver([(self.long_mo(), "a"), (DeliverSm(source_addr=b"x" * 30), "b")])
+        assert client.transport.said() == []
+        assert client.session.room == 2
 
     def test_a_gate_that_fails_costs_one_session(self) -> None:
         """The others go on, and it is still told that the session is gone."""

@@ -353,14 +353,14 @@ def test_what_came_before_a_lost_boundary_is_still_handed_on() -> None:
     assert server.take() == b""
 
 
-def test_a_spoilt_response_is_not_answered_and_ends_its_request() -> None:
-    """A response is never answered; the request it spoilt counts as unanswered."""
+def test_a_spoilt_response_answers_its_request_by_its_status() -> None:
+    """A carrier's ROK is one, however its body reads: else the message would go out again (I2)."""
     client = esme("trx")
     client.request([(submit(), "a"), (submit(), "b")], 0.0)
     client.take()
     (first, _) = client._outgoing.entries
-    spoilt = b"\0\0\0\x13\x80\0\0\4\0\0\0\0" + first.to_bytes(4, "big") + b"abc"
-    assert client.receive(spoilt, 1.0) == [Responses([("a", None)])]
+    header = b"\0\0\0\x51\x80\0\0\4\0\0\0\0" + first.to_bytes(4, "big")
+    assert client.receive(header + b"x" * 65, 1.0) == [Responses([("a", SubmitSmResp(first))])]
     assert client.take() == b""
     assert client.outstanding == 1
 

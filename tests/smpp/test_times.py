@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from smsgw.smpp import times
 from smsgw.smpp.times import (
     DAY_MS,
     format_absolute,
@@ -140,6 +141,13 @@ def test_date_there_and_back(tenths: int) -> None:
 def test_no_date(octets: bytes) -> None:
     """What is no date is 0: a receipt is not lost for it."""
     assert parse_date(octets) == 0
+
+
+def test_octets_of_any_length_are_not_kept() -> None:
+    """What is too long for a date is none, and does not stay in memory."""
+    before = times._parse_date.cache_info().currsize
+    assert parse_date(b"2" * 60_000) == 0
+    assert times._parse_date.cache_info().currsize == before
 
 
 def test_missing_date_is_zeros() -> None:

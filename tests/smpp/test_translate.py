@@ -89,6 +89,7 @@ def submits(draw: st.DrawFn) -> SubmitSm:
                     ]
                 ),
                 max_size=3,
+                unique=True,
             )
         ),
     )
@@ -196,6 +197,16 @@ def test_what_fields_rule_out_is_refused_exactly(
     assert {profile.status(reason) for profile in (STANDARD, WEBSMPP, LINK)} == {status}
 
 
+@pytest.mark.parametrize("reason", list(Reason), ids=lambda reason: reason.name)
+def test_without_vendor_statuses_those_are_submit_failures(reason: Reason) -> None:
+    """E-D15: 0x45 in the place of 0x400 and above; all others stay, on every profile."""
+    plain = evolve(STANDARD, vendor_statuses=False).status(reason)
+    usual = STANDARD.status(reason)
+    assert plain == (Status.ESME_RSUBMITFAIL if usual >= 0x400 else usual)
+    for profile in (WEBSMPP, LINK):
+        assert profile.status(reason) == reason.answer.smpp_link < 0x400
+
+
 @pytest.mark.parametrize("esm_class", [0x00, 0x01, 0x02, 0x03, 0x08, 0x10, 0x83])
 def test_modes_and_acknowledgement_types_are_accepted(esm_class: int) -> None:
     """A submitter's message may be an acknowledgement; the mode is the link's own and not kept."""
@@ -222,9 +233,35 @@ def test_sar_tlvs_become_a_user_data_header() -> None:
     values = (b"\x12\x34", b"\x03", b"\x02")
     read = message(submit(tlvs=[(int(t), v) for t, v in zip(SAR, values, strict=True)]))
     assert read.esm_class == UDHI
-    assert read.parts == [b"\x06\x08\x04\x12\x34\x03\x02Hello"]
-    assert parts.concat(read.parts[0]) == (0x1234, 3, 2)
+    assert read.parts == [b"\x05\x00\x03\x34\x03\x02Hello"]
+    assert parts.concat(read.parts[0]) == (0x34, 3, 2)
     assert read.tlvs == []
+
+
+@pytest.mark.parametrize(
+    ("data_coding", "size"), [(0, 153), (4, 134), (8, 134)], ids=["septets", "octets", "UCS-2"]
+)
+def test_sar_segments_of_the_usual_sizes_fit_in_a_part(data_coding: int, size: int) -> None:
+    """153 septets, 134 octets, 67 UCS-2 units: what an 8-bit reference leaves (spec/smpp.md
+    §12)."""
+    values = (b"\x12\x34", b"\x03", b"\x02")
+    sar = [(int(t), v) for t, v in zip(SAR, values, strict=True)]
+    read = message(submit(data_coding=data_coding, short_message=b"x" * size, tlvs=sar))
+    header, text = parts.udh(read.parts[0])
+    assert len(text) == size == parts.capacity(data_coding, len(header))
+
+
+def test_sar_tlvs_of_an_mo_become_a_user_data_header() -> None:
+    """A segment from a handset is still one when the account gets it, TLVs or not."""
+    values = (b"\x12\x34", b"\x03", b"\x02")
+    sar = [(int(t), v) for t, v in zip(SAR, values, strict=True)]
+    one = translate.mo_of(DeliverSm(short_message=b"Hello", tlvs=sar))
+    pdu = translate.deliver_of(one)
+    assert (pdu.esm_class, pdu.tlvs) == (UDHI, [])
+    assert pdu.short_message == b"\x05\x00\x03\x34\x03\x02Hello"
+    # So is one in message_payload.
+    payload = DeliverSm(tlvs=[*sar, (int(Tag.MESSAGE_PAYLOAD), b"Hello")])
+    assert translate.deliver_of(translate.mo_of(payload)) == pdu
 
 
 @pytest.mark.parametrize(
@@ -251,6 +288,12 @@ def test_the_display_as_destination_is_flash(plain: int, flash: int) -> None:
     pdu = submit(data_coding=plain, tlvs=[(int(Tag.DEST_ADDR_SUBUNIT), b"\x01")])
     assert message(pdu).data_coding == flash
     assert message(submit(tlvs=[(int(Tag.DEST_ADDR_SUBUNIT), b"\x02")])).data_coding == 0
+
+
+def test_a_tlv_travels_once() -> None:
+    """A client cannot fill the memory, or the next PDU, with one that may repeat."""
+    given = [(int(Tag.CALLBACK_NUM), bytes((1, 1, 0, n))) for n in range(200)]
+    assert message(submit(tlvs=given)).tlvs == given[:1]
 
 
 def test_tlvs_of_the_link_and_unknown_ones_do_not_travel() -> None:
@@ -440,3 +483,38 @@ def test_a_long_mo_is_handed_over_as_payload() -> None:
     """What does not fit in short_message goes into message_payload, as it came."""
     pdu = DeliverSm(tlvs=[(int(Tag.MESSAGE_PAYLOAD), b"x" * 300)])
     assert translate.deliver_of(translate.mo_of(pdu)) == pdu
+
+
+@pytest.mark.parametrize("data_coding", [0, 4, 8])
+@pytest.mark.parametrize("udh", [b"", b"\x06\x05\x04\x15\x81\x15\x81"])
+def test_a_long_mo_is_cut_for_a_session_without_tlvs(data_coding: int, udh: bytes) -> None:
+    """Its segments fit in short_message, and are the message when they are joined."""
+    text = bytes(range(0x20, 0x70)) * 10
+    payload = (int(Tag.MESSAGE_PAYLOAD), udh + text)
+    tlvs = [payload, (int(Tag.USER_MESSAGE_REFERENCE), b"\0\1")]
+    pdu = DeliverSm(data_coding=data_coding, esm_class=UDHI if udh else 0, tlvs=tlvs)
+    segments = translate.segments_of(pdu)
+    assert parts.join([each.short_message for each in segments]) == text
+    for each in segments:
+        assert (each.esm_class, each.data_coding, each.tlvs) == (UDHI, data_coding, [])
+        assert len(each.short_message) <= 160
+        assert udh[1:] in each.short_message
+        codec.encode(each)
+    # Tried again it has the same reference, so a client can join the old with the new.
+    assert translate.segments_of(pdu) == segments
+
+
+def test_what_fits_in_one_pdu_is_not_cut() -> None:
+    """A short MO goes out as it is."""
+    pdu = DeliverSm(short_message=b"x" * 254)
+    assert translate.segments_of(pdu) == [pdu]
+
+
+@pytest.mark.parametrize(
+    ("esm_class", "payload"), [(0, b"x" * 65_535), (UDHI, UDH + b"x" * 300), (UDHI, b"\xff" * 255)]
+)
+def test_what_cannot_be_cut_is_a_value_error(esm_class: int, payload: bytes) -> None:
+    """More than 255 segments, a segment already, a header that is none."""
+    pdu = DeliverSm(esm_class=esm_class, tlvs=[(int(Tag.MESSAGE_PAYLOAD), payload)])
+    with pytest.raises(ValueError, match=r"parts|concatenation|header"):
+        translate.segments_of(pdu)

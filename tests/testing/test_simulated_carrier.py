@@ -1,14 +1,19 @@
 """The simulated carrier on a real socket, and the command line that runs it."""
 
+from functools import partial
+from typing import Any
+
 import pytest
 from click.testing import CliRunner
 from twisted.internet import reactor
+from twisted.internet.endpoints import serverFromString
 from twisted.trial.unittest import TestCase
 
 from smsgw.testing import smsc as simulate
 from smsgw.testing.esme import Esme, LostError, connect
 from smsgw.testing.script import SmscScript
-from smsgw.testing.smsc import SimulatedCarrier
+from smsgw.testing.smsc import SimulatedCarrier, Smsc
+from tests.folders import temporary_folder
 
 
 class SimulatedCarrierTest(TestCase):
@@ -51,6 +56,52 @@ class SimulatedCarrierTest(TestCase):
         assert await again.start(port) == port
 
 
+class ListenTest(TestCase):
+    """``smsgw simulate`` listens on every kind of endpoint, or says in one line why not."""
+
+    def setUp(self) -> None:
+        self.smsc = Smsc(SmscScript(), reactor)
+        self.folder = temporary_folder(self)
+
+    async def test_it_tells_where(self) -> None:
+        """Address and port, or the socket's path."""
+        self.ports: list[Any] = []
+
+        def kept(reactor: Any, endpoint: str) -> Any:
+            server = serverFromString(reactor, endpoint)
+            self.patch(server, "listen", partial(self.listened, server.listen))
+            return server
+
+        self.patch(simulate, "serverFromString", kept)
+        where = await simulate.listen(self.smsc, "tcp:0:interface=127.0.0.1", reactor)
+        assert where == f"127.0.0.1 port {self.ports[0].getHost().port}"
+        path = f"unix:{self.folder}/smsc.sock"
+        assert await simulate.listen(self.smsc, path, reactor) == path
+
+    async def listened(self, listen: Any, factory: Any) -> Any:
+        """The port, which is closed after the test."""
+        port = await listen(factory)
+        self.ports.append(port)
+        self.addCleanup(port.stopListening)
+        return port
+
+    async def test_it_tells_why_not(self) -> None:
+        """Whatever the endpoint raises."""
+        for endpoint, why in (
+            ("unix:/no/such/folder/x", "No such file or directory"),
+            ("ssl:0:privateKey=/no/such/file", "No such file or directory"),
+            ("tcp:0:interface=192.0.2.1", "Cannot assign requested address"),
+            ("tcp:0:wrong=1", "wrong"),
+        ):
+            with pytest.raises(SystemExit) as ended:
+                await simulate.listen(self.smsc, endpoint, reactor)
+            said = str(ended.value.code)
+            assert said.startswith(f"smsgw simulate: cannot listen on {endpoint}: ")
+            assert why in said
+            assert said.endswith("; choose another --listen")
+            assert said.isprintable()
+
+
 def test_every_setting_is_an_option() -> None:
     """``smsgw simulate --help`` names each setting."""
     with pytest.raises(SystemExit) as ended:
@@ -65,6 +116,17 @@ def test_every_setting_is_an_option() -> None:
         (["--states", "GONE=1"], "states: "),
         (["--refusals", "x=1"], "refusals: "),
         (["--delay-s", "soon"], 'delay_s: "soon" is not allowed'),
+        (["--listen", "tcp"], '--listen: "tcp" is no endpoint'),
+        (["--listen", "tcp:99999"], '--listen: "tcp:99999" has no port'),
+        (["--listen", "haproxy:tcp:2776"], "the PROXY protocol is not served"),
+        (["--refusals=-1=1"], 'refusals: "-1" is no status'),
+        (["--refusals", "0=1"], 'refusals: "0" is no status'),
+        (["--refusals", "0x1ffffffff=1"], 'refusals: "0x1ffffffff" is no status'),
+        (["--refusals", "0x14=nan"], 'refusals: "0x14" is no status'),
+        (["--refusals", "0x14=0.6,0x45=0.6"], "refusals: these shares do not add up"),
+        (["--states", "DELIVRD=nan"], "states: "),
+        (["--states", "DELIVRD=inf"], "states: "),
+        (["--states", "DELIVRD=1e300,UNDELIV=1e300"], "states: "),
     ],
 )
 def test_a_wrong_option_is_one_line(arguments: list[str], said: str) -> None:

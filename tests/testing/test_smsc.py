@@ -473,6 +473,29 @@ def test_a_script_is_read_from_toml() -> None:
     assert (script.delay_s, script.refusals) == (3.0, {0x14: 0.5})
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'refusals = { "0x14" = nan }',
+        'refusals = { "0x14" = true }',
+        'refusals = { "0x14" = "0.5" }',
+        f'refusals = {{ "0x14" = 0x{"f" * 5000} }}',
+        'refusals = { "0" = 1 }',
+        'refusals = { "0x100000000" = 1 }',
+        "states = { DELIVRD = nan }",
+        "states = { DELIVRD = inf }",
+        f"states = {{ DELIVRD = 0x{'f' * 5000} }}",
+    ],
+)
+def test_shares_statuses_and_weights_are_bounded(text: str) -> None:
+    """What could not be drawn, or not be written into a PDU, is refused at the start."""
+    with pytest.raises(
+        ValueError, match=r"^f\.toml:1: (refusals|states): .*; it must be "
+    ) as caught:
+        read(text, "f.toml")
+    assert str(caught.value).isprintable()
+
+
 def test_a_bad_script_says_what_would_be_right() -> None:
     """Every fault is one line with file, line and key."""
     with pytest.raises(ValueError, match="unknown key") as caught:

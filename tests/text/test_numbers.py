@@ -44,6 +44,13 @@ def test_what_no_rule_takes_is_no_source(text):
     assert numbers.detect_source(text, 0, COUNTRY) is Reason.BAD_SOURCE
 
 
+@pytest.mark.parametrize("text", ["Café", "£500", "Ünal", "Ω", "Ñandú", "ACME\u00a0"])
+@pytest.mark.parametrize("ton", [0, 5])
+def test_an_alphanumeric_source_is_ascii(text, ton):
+    """As in SMPP's C-octet strings: another letter would reach the handset as a question mark."""
+    assert numbers.detect_source(text, ton, COUNTRY) is Reason.BAD_SOURCE
+
+
 @pytest.mark.parametrize(
     ("text", "ton", "source"),
     [
