@@ -31,7 +31,7 @@ from tests.integration.scene import (
     until_asked,
 )
 from tests.integration.stores import laws_of_the_store
-from tests.running import GatewayProcess, environment
+from tests.running import GatewayProcess, environment, free_ports
 
 WINDOW = 50
 CARRIER_WINDOW = 20
@@ -227,13 +227,35 @@ class AppliedWhileBoundTest(Scene):
         assert await self.apply(*everything) == []
 
     async def test_a_suspended_account(self) -> None:
-        """Its session is told no at the next message."""
+        """Its session is unbound, and it cannot bind again; other accounts' stay."""
+        north = await self.smsc()
+        rest = carrier("north", north.port), route("north")
+        other = account("other").replace(NUMBER, "447700900001")
+        await self.apply(account(), other, *rest)
+        esme, stays = await self.esme(), await self.esme("other")
+        await self.apply(account(suspended=True), other, *rest)
+        await esme.closed()
+        assert (await stays.submit()).status == Status.ESME_ROK
+
+    async def test_a_login_that_is_changed(self) -> None:
+        """Who came in by the old password does not stay in."""
         north = await self.smsc()
         rest = carrier("north", north.port), route("north")
         await self.apply(account(), *rest)
         esme = await self.esme()
-        await self.apply(account(suspended=True), *rest)
-        assert (await esme.submit()).status != Status.ESME_ROK
+        await self.apply(account().replace(SECRET, "changed1"), *rest)
+        await esme.closed()
+
+    async def test_what_waits_for_a_carrier_that_is_taken_away(self) -> None:
+        """It goes to the next carrier of its route."""
+        south = await self.smsc()
+        down = carrier("north", free_ports(1)[0])
+        await self.apply(account(), down, carrier("south", south.port), route("north", "south"))
+        esme = await self.esme()
+        assert (await esme.submit(registered_delivery=1)).status == Status.ESME_ROK
+        await self.apply(account(), carrier("south", south.port), route("south"))
+        await esme.delivered(1)
+        assert south.smsc.counts.submits == 1
 
 
 class DrainTest(Scene):
