@@ -4,8 +4,11 @@ import json
 import os
 import re
 import secrets
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
+
+from twisted.logger import LoggingFile
 
 from smsgw.config import Config
 
@@ -138,8 +141,17 @@ async def begin(gateway: "Gateway", file: Path) -> None:
             admin=" ".join(config.http.admin) or _NOWHERE,
             try_it=try_it,
         ),
+        file=_paper(),
         flush=True,
     )
+
+
+def _paper() -> TextIO:
+    """Standard output itself: what twistd has put in its place logs each line, with the time
+    before it, and nothing of that can be pasted."""
+    if isinstance(sys.stdout, LoggingFile) and sys.__stdout__ is not None:
+        return sys.__stdout__
+    return sys.stdout
 
 
 def _base(endpoint: str) -> str:

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.testing import MemoryReactor
+from twisted.logger import Logger, LoggingFile, LogPublisher
 from twisted.trial.unittest import TestCase
 
 from smsgw import demo
@@ -121,6 +123,14 @@ class BeginTests(TestCase):
         assert re.search(r"SMPP +127\.0\.0\.1:2775\n", words)
         assert re.search(r"REST +http://127\.0\.0\.1:8080/v4\n", words)
         assert "host 127.0.0.1 port 2775 system_id demo" in words
+
+    def test_the_words_can_be_pasted(self) -> None:
+        """They go to standard output itself, where twistd would log each line with the time."""
+        out, log = io.StringIO(), LogPublisher()
+        self.patch(sys, "__stdout__", out)
+        with redirect_stdout(LoggingFile(Logger(observer=log))):  # type: ignore[type-var]
+            result(self, demo.begin(self.gateway, self.file))
+        assert "\n  curl -s -u demo:" in out.getvalue()
 
     def test_what_does_not_listen_cannot_be_tried(self) -> None:
         """An empty list in the configuration, or a listener that is no TCP port."""
