@@ -42,7 +42,8 @@ def normalise(carrier_id: str, base: str = "text") -> str:
 
     ``base`` is how the carrier writes it, as far as that is known: ``hex`` becomes decimal.
     """
-    plain = carrier_id.strip().lower().lstrip("0") or "0"
+    plain = carrier_id.strip().lower()
+    plain = plain.lstrip("0") or plain[:1]  # an id of nothing stays nothing, and matches nothing
     if base == "hex":
         with suppress(ValueError):
             return str(int(plain, 16))
@@ -104,6 +105,8 @@ class Awaited:
 
     def forms(self, carrier: str, carrier_id: str) -> list[str]:
         """The forms of an id to look for, the likeliest first."""
+        if not carrier_id:
+            return []  # parts that were acknowledged without an id are not meant
         if self._exchanged.get(carrier):
             return [*other_bases(carrier_id), carrier_id]
         return [carrier_id]
