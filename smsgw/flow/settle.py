@@ -300,7 +300,8 @@ class Settlement:
         if MessageState(message.state).final or message.state == state == MessageState.UNKNOWN:
             return  # a receipt that came twice
         if receipt.intermediate or not (state.final or state is MessageState.UNKNOWN):
-            if message.state != state and state is MessageState.ACCEPTED:
+            # Only on the way: what was given up as UNKNOWN is not awaited any more.
+            if message.state == MessageState.ENROUTE and state is MessageState.ACCEPTED:
                 message.state = state
                 transaction.changes.moved.append((message.id, int(state)))
                 if translate.wants_progress(message):
@@ -341,6 +342,9 @@ class Settlement:
         for."""
         message.state = int(state)
         message.done_at = done_at
+        if state == MessageState.DELIVERED:
+            # It may have been given up as UNKNOWN before.
+            message.error, message.network_error = 0, ""
         transaction.changes.closed.append(
             (message.id, int(state), message.error, message.network_error, done_at)
         )

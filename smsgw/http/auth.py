@@ -2,16 +2,19 @@
 
 import binascii
 from base64 import b64decode
+from collections.abc import Callable
+from hashlib import blake2b
+from secrets import token_bytes
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
 
 from smsgw.http.site import Request
 from smsgw.login import Login
 from smsgw.refusals import Reason, Refusal
 
 Identity = Login | Refusal
+_REMEMBERED = 10_000
 
 
 class Doors(Protocol):
@@ -33,43 +36,41 @@ class Doors(Protocol):
 class BasicAuth:
     """Identifies requests by ``Authorization: Basic``.
 
-    Equal logins that come while the first is being checked wait for its outcome: a client that
-    opens many connections at once costs one check of its secret.
+    A header that was good is known again by a keyed hash, as long as nothing is provisioned anew:
+    keep-alive clients send the same one with every request.
     """
 
-    def __init__(self, doors: Doors) -> None:
+    def __init__(self, doors: Doors, tables: Callable[[], object]) -> None:
+        """``tables`` gives the tables in force; another object means that logins may differ."""
         self._doors = doors
-        self._under_way: dict[tuple[str, str, str], list[Deferred[Identity]]] = {}
+        self._tables = tables
+        self._key = token_bytes(32)
+        self._good_for: object = None
+        self._good: dict[tuple[bytes, str], Login] = {}
 
     def identify(self, request: Request) -> Identity | Deferred[Identity]:
         """The login of a request, at once if it is remembered."""
         authorization = request.headers.get(b"authorization")
         if authorization is None:
             return Refusal(Reason.CREDENTIALS_MISSING)
+        tables = self._tables()
+        if tables is not self._good_for or len(self._good) >= _REMEMBERED:
+            self._good_for = tables
+            self._good.clear()
+        entry = blake2b(authorization, digest_size=16, key=self._key).digest(), request.peer
+        login = self._good.get(entry)
+        if login is not None:
+            return login
         parsed = parse(authorization)
         if parsed is None:
             return Refusal(Reason.CREDENTIALS_MISSING, "not in the form of HTTP Basic")
         username, password = parsed
         known = self._doors.remembered("http", username, password, request.peer)
         if type(known) is Login:
+            self._good[entry] = known
             return known
         # A refusal that is known goes the same way, so that it is counted.
-        return self._check(username, password, request.peer)
-
-    def _check(self, username: str, password: str, peer: str) -> Deferred[Identity]:
-        answer: Deferred[Identity] = Deferred()
-        key = (username, password, peer)
-        waiting = self._under_way.get(key)
-        if waiting is not None:
-            waiting.append(answer)
-            return answer
-        self._under_way[key] = [answer]
-        self._doors.login("http", username, password, peer).addBoth(self._checked, key)
-        return answer
-
-    def _checked(self, outcome: Identity | Failure, key: tuple[str, str, str]) -> None:
-        for answer in self._under_way.pop(key):
-            answer.callback(outcome)  # a Failure is the errback of each
+        return self._doors.login("http", username, password, request.peer)
 
 
 def parse(authorization: bytes) -> tuple[str, str] | None:

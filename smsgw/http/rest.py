@@ -64,7 +64,7 @@ class Rest:
     ) -> None:
         """``tables`` gives the tables in force; an account's country and settings are in them."""
         self._acceptance = acceptance
-        self._auth = BasicAuth(doors)
+        self._auth = BasicAuth(doors, tables)
         self._records = records
         self._tables = tables
         self._settings = config.aerialink

@@ -506,8 +506,19 @@ class ExpiryTests(SettleCase):
         self.settle()
         self.advance((DEFAULT_VALIDITY_MS + RECEIPT_GRACE_MS) / 1000 + 10)
         assert self.journey.receive("a0")
-        assert MessageState(message.state) is MessageState.DELIVERED
+        self.assert_closed(message, MessageState.DELIVERED, 0)
         assert self.journey.kinds() == [Kind.RECEIPT, Kind.RECEIPT]
+
+    def test_what_was_given_up_is_not_awaited_again(self) -> None:
+        """An intermediate state that comes after UNKNOWN changes nothing."""
+        message = self.journey.accepted(registered_delivery=0x11)
+        self.journey.queues.subscribe(NORTH, self.north)
+        self.settle()
+        self.advance((DEFAULT_VALIDITY_MS + RECEIPT_GRACE_MS) / 1000 + 10)
+        told = self.journey.kinds()
+        assert self.journey.receive("a0", MessageState.ACCEPTED)
+        self.assert_closed(message, MessageState.UNKNOWN, 224)
+        assert self.journey.kinds() == told
 
     def test_a_store_that_fails_delays_an_expiry(self) -> None:
         """The look at what has expired goes on when the store does."""

@@ -54,7 +54,8 @@ class Identifying(SynchronousTestCase):
     def setUp(self) -> None:
         """Authentication at slow doors."""
         self.doors = SlowDoors()
-        self.auth = BasicAuth(self.doors)
+        self.tables = object()
+        self.auth = BasicAuth(self.doors, lambda: self.tables)
 
     def test_no_header_is_credentials_missing(self) -> None:
         """1001; nothing is checked."""
@@ -83,29 +84,19 @@ class Identifying(SynchronousTestCase):
         self.doors.due[0].callback(LOGIN)
         assert self.successResultOf(found) is LOGIN
 
-    def test_equal_logins_at_the_same_time_are_one_check(self) -> None:
-        """A client's many connections at its start cost one check; other logins have their own."""
-        same = [self.auth.identify(request(basic("key1", "secret1"))) for _ in range(3)]
-        other = self.auth.identify(request(basic("key1", "secret2")))
-        elsewhere = self.auth.identify(request(basic("key1", "secret1"), "192.0.2.2"))
-        assert len(self.doors.checks) == 3
-        self.doors.due[0].callback(LOGIN)
-        for found in same:
-            assert isinstance(found, Deferred)
-            assert self.successResultOf(found) is LOGIN
-        for found in (other, elsewhere):
-            assert isinstance(found, Deferred)
-            self.assertNoResult(found)
-        self.auth.identify(request(basic("key1", "secret1")))
-        assert len(self.doors.checks) == 4
-
-    def test_check_that_fails_fails_for_all_that_wait(self) -> None:
-        """None of them waits for ever."""
-        same = [self.auth.identify(request(basic("key1", "secret1"))) for _ in range(2)]
-        self.doors.due[0].errback(ZeroDivisionError())
-        for found in same:
-            assert isinstance(found, Deferred)
-            self.failureResultOf(found, ZeroDivisionError)
+    def test_a_good_header_is_known_until_something_is_provisioned(self) -> None:
+        """Keep-alive clients send it with every request; a revoked login ends with its tables."""
+        self.doors.known = LOGIN
+        assert self.auth.identify(request(basic("key1", "secret1"))) is LOGIN
+        self.doors.known = None
+        assert self.auth.identify(request(basic("key1", "secret1"))) is LOGIN
+        for other in (
+            request(basic("key1", "secret2")),
+            request(basic("key1", "secret1"), "192.0.2.2"),
+        ):
+            assert isinstance(self.auth.identify(other), Deferred)
+        self.tables = object()
+        assert isinstance(self.auth.identify(request(basic("key1", "secret1"))), Deferred)
 
 
 class Guessing(SynchronousTestCase):
@@ -119,7 +110,7 @@ class Guessing(SynchronousTestCase):
         )
         tables = Tables(Provisioning(accounts={"acme": Account("acme", credential=[credential])}))
         doors = Doors(lambda: tables, now=lambda: now, run=lambda check: succeed(False))
-        auth = BasicAuth(doors)
+        auth = BasicAuth(doors, lambda: tables)
 
         def reason(username: str, password: str, peer: str = "192.0.2.1") -> Reason:
             found = auth.identify(request(basic(username, password), peer))

@@ -49,6 +49,14 @@ class Taker:
         return self.window - len(self.has)
 
     def take(self, entries: list[Entry]) -> None:
+        try:
+            self.check_and_take(entries)
+        except AssertionError as fault:
+            # The queue takes it for a consumer that breaks, and goes on.
+            self.machine.faults.append(fault)
+            raise
+
+    def check_and_take(self, entries: list[Entry]) -> None:
         machine = self.machine
         assert self.subscribed, "an unsubscribed consumer is given entries"
         assert 0 < len(entries) <= self.room, "more than there is room for"
@@ -80,6 +88,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.clock.rightNow = 1_000.0
         self.ids = 0
         self.widest = 0
+        self.faults: list[AssertionError] = []
         self.start()
 
     def start(self) -> None:
@@ -244,6 +253,11 @@ class QueueMachine(RuleBasedStateMachine):
     # What always holds
 
     @invariant()
+    def what_is_handed_out_is_right(self) -> None:
+        for fault in getattr(self, "faults", ()):
+            raise fault
+
+    @invariant()
     def memory_is_bounded(self) -> None:
         if not hasattr(self, "queues"):
             return
@@ -270,6 +284,7 @@ class QueueMachine(RuleBasedStateMachine):
             if not self.rows():
                 break
             self.clock.advance(1)
+        self.what_is_handed_out_is_right()
         assert self.rows() == {}
         assert taker.has == []
         assert self.queues._queue(QUEUE).held == {}
