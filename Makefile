@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .PHONY: run test bench check tools clean
 
 run: $(VENV)/installed
-	$(BIN)/twistd -n smsgw --demo
+	$(BIN)/twistd -n --pidfile= smsgw --demo
 
 test: $(VENV)/tests-installed tools
 	$(MAKE) check

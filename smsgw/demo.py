@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from twisted.logger import LoggingFile
 
-from smsgw.config import Config
+from smsgw.config import Config, Store
 
 if TYPE_CHECKING:
     from smsgw.service import Gateway
@@ -92,7 +92,10 @@ The passwords are kept in {file}.
 
 
 def on_loopback(config: Config) -> None:
-    """Makes every TCP listener without an interface listen on loopback only."""
+    """Makes every TCP listener without an interface listen on loopback only, and gives the demo a
+    store of its own unless the configuration names one."""
+    if config.store == Store():
+        config.store.url = "sqlite:///var/demo/smsgw.db"
 
     def bounded(endpoint: str) -> str:
         loopback = _LOOPBACK.get(endpoint.partition(":")[0])

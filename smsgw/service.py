@@ -1,9 +1,11 @@
 """Makes the parts of the gateway, wires them together, and starts and stops them in the right
 order."""
 
+import errno
 import gc
 import time
 from functools import partial
+from ipaddress import ip_address
 from typing import Any
 
 from attrs import evolve
@@ -16,6 +18,7 @@ from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
+from smsgw import __version__
 from smsgw.config import Config
 from smsgw.doors import Doors
 from smsgw.esmes import Esmes, Wordings
@@ -113,6 +116,13 @@ class Gateway(Service):
         await self.queues.load()
         self.settlement.start()
         await self._listen()
+        _log.info(
+            "smsgw {version} is ready: store {store}, {accounts} accounts, {carriers} carriers",
+            version=__version__,
+            store=self.config.store.path,
+            accounts=len(self.tables.accounts),
+            carriers=len(self.tables.carriers),
+        )
         # What is here now stays: the collector need not look at it again. And what a burst of
         # messages makes is freed by counting; a cycle is rare, so it looks less often.
         gc.collect()
@@ -204,12 +214,19 @@ class Gateway(Service):
             port = await serverFromString(self.reactor, endpoint).listen(factory)
         except Exception as error:
             why = getattr(error, "socketError", None) or error
-            raise CannotStart(
-                f"{key}: cannot listen on {endpoint}: {why}; "
-                "stop what uses it, or change the endpoint"
-            ) from error
+            taken = getattr(why, "errno", 0) == errno.EADDRINUSE
+            remedy = "stop what uses it, or change the endpoint" if taken else "mend the endpoint"
+            raise CannotStart(f"{key}: cannot listen on {endpoint}: {why}; {remedy}") from error
         self._ports.append(port)
+        host = getattr(port.getHost(), "host", "")
         _log.info("{key}: listening on {endpoint}", key=key, endpoint=endpoint)
+        if key == "http.admin" and host and not ip_address(host).is_loopback:
+            _log.warn(
+                "{key}: {endpoint} is open to other machines, and it asks for no login; "
+                "add :interface=127.0.0.1",
+                key=key,
+                endpoint=endpoint,
+            )
 
     async def message(self, account: str | None, id: int) -> Any:
         """The message with this id, None if there is none or it is not the account's (I6)."""

@@ -125,8 +125,12 @@ def makeService(options: Options) -> IService:
 
     gateway.ready.addCallback(lambda _: Deferred.fromCoroutine(started())).addErrback(cannot)
 
+    def stop() -> None:
+        if reactor.running:  # a second signal finds it stopping
+            reactor.stop()
+
     def on_signal(*_: object) -> None:
-        reactor.callFromThread(reactor.stop)
+        reactor.callFromThread(stop)
 
     # twistd's own reaction would end a drained process with the signal rather than with 0.
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -151,7 +151,7 @@ class Acceptance:
         # Routed and priced.
         chosen = route.choose(message, tables)
         if chosen is None:
-            return Refusal(Reason.NO_ROUTE, message.destination)
+            return Refusal(Reason.NO_ROUTE, f"no route for {message.destination}")
         message.route = chosen.name
         message.carriers = chosen.carriers
         message.price = chosen.price

@@ -146,6 +146,12 @@ class Outlet:
             self._paused_until = now + self._pause_s
             self._pause_s = min(_MAX_PAUSE_S, self._pause_s * 2)
             self._allowed = max(1.0, self._allowed / 2)
+            _log.info(
+                "carrier {name}: link {link} is throttled: paused, {window} outstanding at most",
+                name=self.carrier.form.name,
+                link=self.link.name,
+                window=int(self._allowed),
+            )
             self.carrier.throttled += 1
 
 
@@ -174,6 +180,7 @@ class CarrierSide:
         self._inbound = inbound
         self._outlets: dict[CarrierLink, Outlet] = {}
         self._wake: IDelayedCall | None = None
+        self._told: dict[str, str] = {}  # link -> why it is not up, as the log knows it
         # Called when the links are closed: to stop what else is the carrier's own (its simulator).
         self.afterwards: Callable[[], Deferred[None]] | None = None
         # For operators, since the start of the gateway.
@@ -231,14 +238,26 @@ class CarrierSide:
     def link_up(self, link: CarrierLink) -> None:
         """See ``Upstream``."""
         _log.info("carrier {name}: link {link} is up", name=self.form.name, link=link.name)
+        self._told.pop(link.name, None)
         outlet = self._outlets.get(link)
         if outlet is None:
             outlet = self._outlets[link] = Outlet(self, link)
         self._queues.subscribe(self._queue, outlet)
 
+    def link_waits(self, link: CarrierLink, reason: str) -> None:
+        """See ``Upstream``; one line for each reason, however often it is tried."""
+        if self._told.get(link.name) != reason:
+            self._told[link.name] = reason
+            _log.warn(
+                "carrier {name}: link {link} is not up: {reason}; tried again until it is",
+                name=self.form.name,
+                link=link.name,
+                reason=reason,
+            )
+
     def link_down(self, link: CarrierLink, reason: str) -> None:
         """See ``Upstream``."""
-        _log.warn(
+        _log.info(
             "carrier {name}: link {link} is down: {reason}",
             name=self.form.name,
             link=link.name,

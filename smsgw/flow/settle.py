@@ -315,7 +315,8 @@ class Settlement:
             acknowledgement.state = state
         if len(message.parts) == 1:
             # A date without seconds, or in the carrier's own zone, would end before it began.
-            credible = message.accepted_at <= receipt.done_at <= now
+            begun = message.carrier_at or message.accepted_at
+            credible = begun <= receipt.done_at <= now
             self.close(message, state, transaction, receipt.done_at if credible else now)
         else:
             transaction.changes.parts.append(_part_row(message, part))

@@ -43,6 +43,10 @@ class Upstream(Protocol):
         """
         ...
 
+    def link_waits(self, link: "CarrierLink", reason: str) -> None:
+        """The link could not be brought up, and is tried again after a while."""
+        ...
+
     def answered(
         self, link: "CarrierLink", answers: list[tuple[object, SubmitSmResp | GenericNack | None]]
     ) -> None:
@@ -172,6 +176,8 @@ class CarrierLink:
         if state != self._state:
             self._state = state
             self.since = self._clock.seconds()
+        if line.state == "waiting":
+            self.upstream.link_waits(self, line.reason)
 
     def line_lost(self, line: Line) -> None:
         """Down, unless it was so already."""

@@ -272,15 +272,23 @@ class EsmeSession:
         if isinstance(result, Refusal):
             reason = result.reason
             close = reason.name.lower().replace("_", " ") if reason in _CLOSING else ""
-            self._refuse(pdu, self.profile.status(reason), close)
+            self._refuse(pdu, self.profile.status(reason), close, why=reason.answer.text)
         elif self._factory.draining:
             self._refuse(pdu, Status.ESME_RSYSERR, "shutting down")
         else:
             self._accept(result, pdu)
 
-    def _refuse(self, pdu: Bind, status: int, close: str = "", nack: bool = False) -> None:
+    def _refuse(
+        self, pdu: Bind, status: int, close: str = "", nack: bool = False, why: str = ""
+    ) -> None:
         self._failed += 1
-        self.log.info("bind of {session} refused: 0x{status:02x}", session=self, status=status)
+        self.log.info(
+            "esme {name} from {peer}: bind refused: {why} (0x{status:02x})",
+            name=self.system_id,
+            peer=self.peer,
+            why=why or close or "not in this state or version",
+            status=status,
+        )
         if self._failed >= self.profile.failed_binds:
             close = close or f"{self._failed} binds refused"
         response = GenericNack(status=status) if nack else answer_with(pdu, status)

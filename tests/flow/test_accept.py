@@ -230,7 +230,7 @@ class AcceptTests(JourneyCase):
         """REST shows it with code 50; its text is not kept, and nothing is queued."""
         message = a_message(destination=ELSEWHERE, text="secret", parts=[])
         [outcome] = self.journey.accept(message)
-        assert outcome == Refusal(Reason.NO_ROUTE, ELSEWHERE, message)
+        assert outcome == Refusal(Reason.NO_ROUTE, f"no route for {ELSEWHERE}", message)
         stored = self.journey.stored(message)
         assert (stored.state, stored.error) == (MessageState.REJECTED, 206)
         assert (stored.accepted_at, stored.done_at) == (NOW_MS, NOW_MS)

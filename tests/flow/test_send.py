@@ -6,6 +6,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import TestCase
 
+from smsgw.flow import send
 from smsgw.flow.send import Carriers, CarrierSide
 from smsgw.message import MessageState, Receipt
 from smsgw.provisioning import Carrier
@@ -612,3 +613,17 @@ class CarriersTests(TestCase):
         self.provision(self.north, Carrier("south", host="192.0.2.9"))
         self.successResultOf(self.carriers.stop())
         assert [side.stopped for side in self.made] == [1, 1]
+
+
+class LoggedTests(SendCase):
+    def test_why_a_link_is_not_up_is_told_once(self) -> None:
+        """One line for each reason, however often it is tried; after it was up, anew."""
+        lines: list[str] = []
+        self.patch(send._log, "warn", lambda text, **fields: lines.append(fields["reason"]))
+        side = self.journey.side()
+        link: Any = side.links[0]
+        for reason in ("refused", "refused", "bind refused", "bind refused"):
+            side.link_waits(link, reason)
+        link.come_up()
+        side.link_waits(link, "bind refused")
+        assert lines == ["refused", "bind refused", "bind refused"]

@@ -232,7 +232,7 @@ class SendTests(LiveCase):
 
     def test_a_refusal_is_told_in_words(self) -> None:
         """With what a person needs to mend it."""
-        assert self.send(to="33123456789").error == "Not Sent: 33123456789"
+        assert self.send(to="33123456789").error == "Not Sent: no route for 33123456789"
         assert self.send(to="abc").error == "Invalid destination: abc"
 
     def test_an_unknown_account_is_told_with_the_remedy(self) -> None:

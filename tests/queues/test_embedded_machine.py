@@ -119,6 +119,10 @@ class QueueMachine(RuleBasedStateMachine):
             id: row for id, row in self.rows().items() if id not in held and row[0] <= self.now_ms
         }
 
+    def due(self, delay: int) -> int:
+        # A commit that took longer than the delay would not be in order of due times itself.
+        return self.now_ms + (0 if self.journal.waiting else delay)
+
     def quiet(self) -> bool:
         """True if nothing is on its way to the store or from it."""
         return not self.journal.line and not self.queues._queue(QUEUE).paging
@@ -136,9 +140,7 @@ class QueueMachine(RuleBasedStateMachine):
             message = Message("1", "2", parts=[b"x"], id=self.ids, account="a")
             self.known.known[message.id] = message
             transaction.changes.messages.append(records.row(message, None))
-            # A commit that takes longer than the delay would be due before what was put later.
-            due = self.now_ms + (0 if self.journal.waiting else delay)
-            entry = Entry(self.ids + 1, QUEUE, due, Kind.SEND, message)
+            entry = Entry(self.ids + 1, QUEUE, self.due(delay), Kind.SEND, message)
             transaction.put.append(entry)
         fails = fails and not self.journal.line
         self.journal.broken = "disk full" if fails else ""
@@ -172,7 +174,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.clock.advance(0.001)
         transaction = Transaction()
         for entry in self.answering(taker, count):
-            transaction.postpone(entry, self.now_ms + delay)
+            transaction.postpone(entry, self.due(delay))
         self.commit(taker, transaction, False)
 
     def answering(self, taker: Taker, count: int) -> list[Entry]:

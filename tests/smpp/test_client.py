@@ -109,12 +109,16 @@ class Journey:
 
     def __init__(self) -> None:
         self.events: list[str] = []
+        self.waits: list[str] = []
         self.answers: list[tuple[object, Any]] = []
         self.batches: list[list[DeliverSm]] = []
         self.then: Any = None
 
     def link_up(self, link: CarrierLink) -> None:
         self.events.append("up")
+
+    def link_waits(self, link: CarrierLink, reason: str) -> None:
+        self.waits.append(reason)
 
     def link_down(self, link: CarrierLink, reason: str) -> None:
         self.events.append(f"down: {reason}")
