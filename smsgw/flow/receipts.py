@@ -6,6 +6,7 @@ Goes on to: ``settle``, which ends the message, and by its queue entry to ``hand
 """
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -76,7 +77,8 @@ class Awaited:
     that came early."""
 
     def __init__(self) -> None:
-        self._recent: dict[tuple[str, str], Part] = {}
+        # An ordered one: a plain dictionary looks for its oldest key among those deleted before.
+        self._recent: OrderedDict[tuple[str, str], Part] = OrderedDict()
         self._early: dict[tuple[str, str], _Early] = {}
         # Carriers of which a match has shown whether receipts write the id in another base.
         self._exchanged: dict[str, bool] = {}
@@ -100,7 +102,7 @@ class Awaited:
             recent = self._recent
             recent[carrier, carrier_id] = (message, part)
             if len(recent) > _RECENT:
-                del recent[next(iter(recent))]
+                recent.popitem(last=False)
         return None
 
     def forms(self, carrier: str, carrier_id: str) -> list[str]:
