@@ -4,6 +4,7 @@ It talks to the running gateway over its admin socket, or opens the store if non
 """
 
 import asyncio
+import csv
 import getpass
 import os
 import sys
@@ -20,8 +21,16 @@ from rich.text import Text
 from sqlalchemy.exc import SQLAlchemyError
 
 from smsgw import config as configuration
+from smsgw.codes import describe
 from smsgw.operate.offline import OfflineOperator
-from smsgw.operate.operator import Applied, MessageView, Operator, Unavailable
+from smsgw.operate.operator import (
+    Applied,
+    BalanceView,
+    MessageView,
+    Operator,
+    RouteView,
+    Unavailable,
+)
 from smsgw.operate.remote import NotRunning, RemoteOperator, admin_endpoint
 from smsgw.operate.views import parse_id
 from smsgw.store.secrets import hash_password
@@ -212,9 +221,13 @@ def status(context: click.Context, as_json: bool, message_id: str) -> None:
     if as_json:
         _print_json(found)
         return
+    _show_lines(_message_lines(found))
+
+
+def _show_lines(lines: list[tuple[str, str]]) -> None:
     table = _table()
     table.show_header = False
-    for label, value in _message_lines(found):
+    for label, value in lines:
         if value:
             table.add_row(Text(label), Text(value))
     _console().print(table)
@@ -225,7 +238,7 @@ def _message_lines(found: MessageView) -> list[tuple[str, str]]:
         ("id", found.id),
         ("guid", found.guid),
         ("state", found.state),
-        ("error", str(found.error or "")),
+        ("error", f"{found.error} ({describe(found.error).text})" if found.error else ""),
         ("network error", found.network_error),
         ("direction", found.direction),
         ("account", found.account),
@@ -257,11 +270,78 @@ def accounts(context: click.Context, as_json: bool) -> None:
             "state": lambda one: "suspended" if one.suspended else "active",
             "logins": lambda one: ", ".join(one.logins),
             "numbers": lambda one: ", ".join(one.numbers),
+            "balance": lambda one: one.balance or "",
             "rate": lambda one: f"{one.rate:g}/s" if one.rate else "unlimited",
             "sessions": lambda one: str(one.sessions),
             "waiting": lambda one: str(one.waiting),
         },
     )
+
+
+@main.command()
+@_json_option
+@click.argument("account", callback=_utf8)
+@click.pass_context
+def balance(context: click.Context, as_json: bool, account: str) -> None:
+    """Show what ACCOUNT has; below 0 is what it owes."""
+    found = _balance(_operator(context).balance(account))
+    if as_json:
+        _print_json(found)
+    else:
+        click.echo(found.balance)
+
+
+@main.command()
+@click.option("--text", default="", metavar="T", help="What it is for.", callback=_utf8)
+@click.argument("account", callback=_utf8)
+@click.argument("amount", callback=_utf8)
+@click.pass_context
+def topup(context: click.Context, text: str, account: str, amount: str) -> None:
+    """Add AMOUNT to the balance of ACCOUNT; prints what it has then."""
+    text = text or f"by {_user()}"
+    click.echo(_balance(_operator(context).top_up(account, amount, text)).balance)
+
+
+def _balance(question: Coroutine[Any, Any, BalanceView]) -> BalanceView:
+    found = _ask(question)
+    if found.error:
+        raise Fault(found.error)
+    return found
+
+
+_DAY_MS = 24 * 3600_000
+_day = click.DateTime(["%Y-%m-%d"])
+
+
+@main.command()
+@click.option("--from", "first", type=_day, metavar="D", help="First day (UTC), as 2026-01-31.")
+@click.option("--to", "last", type=_day, metavar="D", help="Last day (UTC).")
+@click.argument("account", callback=_utf8)
+@click.pass_context
+def statement(
+    context: click.Context, first: datetime | None, last: datetime | None, account: str
+) -> None:
+    """Write the ledger of ACCOUNT as CSV."""
+    operator = _operator(context)
+    since = _day_ms(first) if first else 0
+    until = _day_ms(last) + _DAY_MS if last else 1 << 62
+    out = csv.writer(sys.stdout, lineterminator="\n")
+    after = 0
+    while True:
+        page = _ask(operator.statement(account, since, until, after))
+        if page is None:
+            raise Fault(f"there is no account {account}; see: smsgw accounts")
+        if not after:
+            out.writerow(["time", "reason", "amount", "message", "text"])
+        if not page:
+            return
+        for one in page:
+            out.writerow([_time(one.at), one.reason, one.amount, one.message, one.text])
+        after = page[-1].id
+
+
+def _day_ms(day: datetime) -> int:
+    return max(0, int(day.replace(tzinfo=UTC).timestamp()) * 1000)
 
 
 @main.command()
@@ -301,6 +381,52 @@ def queues(context: click.Context, as_json: bool) -> None:
             "oldest due": lambda one: _time(one.oldest),
         },
     )
+
+
+@main.group()
+def route() -> None:
+    """See where messages go."""
+
+
+@route.command("test")
+@_json_option
+@click.option("--account", default="", metavar="NAME", help="Account that sends.", callback=_utf8)
+@click.argument("source", metavar="FROM", callback=_utf8)
+@click.argument("destination", metavar="TO", callback=_utf8)
+@click.argument("text", callback=_utf8)
+@click.pass_context
+def route_test(
+    context: click.Context, as_json: bool, account: str, source: str, destination: str, text: str
+) -> None:
+    """Show which route TEXT would take and why; nothing is sent."""
+    found = _ask(_operator(context).route(account, source, destination, text))
+    if as_json:
+        _print_json(found)
+    elif found.route or found.passed_over or not found.error:
+        _show_lines(_route_lines(found))
+    if found.error:
+        if as_json:
+            raise _Silent
+        raise Fault(f"it would be refused: {found.error}")
+
+
+def _route_lines(found: RouteView) -> list[tuple[str, str]]:
+    why = [f'prefix "{found.prefix}", priority {found.priority}']
+    if found.filters:
+        why.append(f"filters {', '.join(found.filters)}")
+    if found.rivals:
+        why.append(f"{found.select} among {', '.join([found.route, *found.rivals])}")
+    links = {True: " (up)", False: " (down)", None: ""}
+    return [
+        ("route", found.route),
+        ("because of", "; ".join(why) if found.route else ""),
+        ("passed over", ", ".join(found.passed_over)),
+        ("carriers", ", ".join(f"{one.name}{links[one.up]}" for one in found.carriers)),
+        ("from", found.source),
+        ("to", found.destination),
+        ("parts", f"{found.parts} {found.coding}"),
+        ("price", found.price),
+    ]
 
 
 @main.command("hash-password")

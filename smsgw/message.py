@@ -121,6 +121,7 @@ class Message:
     route: str = ""
     carriers: list[str] = field(factory=list)  # of the route, in order: failover
     price: str = ""
+    charged: int = 0  # for each part, ten-thousandths of the currency's unit
 
     # Where the journey stands.
     state: int = 1  # a MessageState

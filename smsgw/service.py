@@ -25,6 +25,7 @@ from smsgw.esmes import Esmes, Wordings
 from smsgw.flow.accept import Acceptance
 from smsgw.flow.handover import Handover
 from smsgw.flow.inbound import Inbound
+from smsgw.flow.money import Balances
 from smsgw.flow.receipts import Awaited, Receipts
 from smsgw.flow.send import Carriers, CarrierSide
 from smsgw.flow.settle import Settlement
@@ -74,6 +75,7 @@ class Gateway(Service):
         self.identities = Identities(config.node.number)
         self.queues = EmbeddedQueues(self.journal, self.known, reactor)
         self.awaited = Awaited()
+        self.balances = Balances()
         self.settlement = Settlement(
             self.current,
             self.queues,
@@ -81,13 +83,21 @@ class Gateway(Service):
             self.known,
             self.awaited,
             self.identities,
+            self.balances,
             reactor,
         )
         self.receipts = Receipts(
             self.current, self.queues, self.journal, self.known, self.awaited, self.settlement
         )
         self.inbound = Inbound(self.current, self.queues, self.known, self.identities)
-        self.acceptance = Acceptance(self.current, self.queues, self.known, self.identities)
+        self.acceptance = Acceptance(
+            self.current,
+            self.queues,
+            self.known,
+            self.identities,
+            self.balances,
+            is_up=self.is_up,
+        )
         wordings = Wordings(config, self.current)
         self.handover = Handover(self.queues, self.settlement, wordings, reactor)
         self.doors = Doors(self.current, config.aerialink.open_if_empty)
@@ -103,6 +113,11 @@ class Gateway(Service):
     def current(self) -> Tables:
         """The tables in force."""
         return self.tables
+
+    def is_up(self, carrier: str) -> bool:
+        """True if the carrier has a link up."""
+        side = self.carriers.sides.get(carrier)
+        return side is not None and any(link.up for link in side.links)
 
     async def start(self) -> None:
         """Starts everything; raises CannotStart."""
@@ -142,6 +157,8 @@ class Gateway(Service):
         provisioning = await self.journal.run(provision.load)
         if provisioning.version < self.tables.version:
             return  # another change was faster
+        # Before a prepaid account is in force, its balance is known.
+        await self.balances.load(self.journal)
         # Compiling takes a moment with many routes, and the reactor is not to wait for it.
         tables = await deferToThread(Tables, provisioning, provisioning.version)
         if tables.version < self.tables.version:
@@ -168,7 +185,16 @@ class Gateway(Service):
                 return lines, old.version
 
             at = int(time.time() * 1000)
-            write = partial(provision.apply, changes=changes, who=who, at=at, expected=old.version)
+            # Allotted here: the journal's thread is not to.
+            ids = [self.identities.allot() for _ in changes]
+            write = partial(
+                provision.apply,
+                changes=changes,
+                who=who,
+                at=at,
+                expected=old.version,
+                allot=iter(ids).__next__,
+            )
             try:
                 version = await self.journal.run(write)
             except provision.VersionMoved:

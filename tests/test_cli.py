@@ -1,6 +1,7 @@
 """The command line: on the store alone, and with a gateway behind its admin socket."""
 
 import fcntl
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
@@ -20,6 +21,7 @@ from smsgw.http.admin import add
 from smsgw.http.site import Request, Response, Site
 from smsgw.identities import to_guid, to_hex
 from smsgw.message import Acknowledgement, Message, MessageState
+from smsgw.operate import views
 from smsgw.operate.offline import OfflineOperator
 from smsgw.operate.operator import CarrierView, Sent
 from smsgw.operate.remote import RemoteOperator, admin_endpoint
@@ -130,6 +132,84 @@ def put_message(place: Path, **values: Any) -> None:
 # On the store alone.
 
 
+ROUTES = """
+[[carrier]]
+name = "a"
+kind = "simulator"
+[[carrier]]
+name = "b"
+kind = "simulator"
+[[account]]
+name = "acme"
+senders = ["ACME"]
+[[route]]
+name = "uk"
+prefixes = ["44"]
+carriers = ["a", "b"]
+price = "0.0100"
+[[route]]
+name = "codes"
+prefixes = ["447"]
+carriers = ["b"]
+text = "code"
+priority = -1
+"""
+
+
+def routed(place: Path) -> None:
+    """Provisions ROUTES alone."""
+    (place / "r.toml").write_text(ROUTES)
+    assert run(place, "apply", "--yes", "--prune", str(place / "r.toml")).exit_code == 0
+
+
+def lines(result: Result) -> dict[str, str]:
+    """What a command shows, by label."""
+    assert result.exit_code == 0, result.output
+    rows = [re.split(" {2,}", line.rstrip(), maxsplit=1) for line in result.stdout.splitlines()]
+    return {row[0]: row[1] for row in rows}
+
+
+def test_route_test_shows_the_route_and_why(place: Path) -> None:
+    """Carriers in order, parts, price, and which other routes were passed over."""
+    routed(place)
+    asked = ("route", "test", "--account", "acme", "ACME", "07700900123")
+    assert lines(run(place, *asked, "x" * 161)) == {
+        "route": "uk",
+        "because of": 'prefix "44", priority 0',
+        "passed over": "codes: text",
+        "carriers": "a, b",
+        "from": "ACME",
+        "to": "447700900123",
+        "parts": "2 GSM",
+        "price": "0.0200",
+    }
+    shown = lines(run(place, *asked, "code"))
+    assert shown["because of"] == 'prefix "447", priority -1; filters text'
+
+
+def test_route_test_says_why_a_message_would_be_refused(place: Path) -> None:
+    """With status 1; as JSON too."""
+    routed(place)
+    said = fault(place, "route", "test", "ACME", "33123456789", "x")
+    assert "it would be refused" in said
+    assert "no route for 33123456789" in said
+    assert "OTHER" in fault(place, "route", "test", "--account", "acme", "OTHER", "441", "x")
+    assert "no account x" in fault(place, "route", "test", "--account", "x", "A", "441", "x")
+    result = run(place, "route", "test", "--json", "ACME", "33123456789", "x")
+    assert result.exit_code == 1
+    assert "no route" in msgspec.json.decode(result.stdout)["error"]
+
+
+def test_route_test_asks_the_gateway(gateway: Path) -> None:
+    """Over the admin API, as JSON if that is asked for."""
+    routed(gateway)
+    result = run(gateway, "route", "test", "--json", "ACME", "447700900123", "code")
+    found = msgspec.json.decode(result.stdout)
+    assert (found["route"], found["filters"], found["coding"]) == ("codes", ["text"], "GSM")
+    assert found["carriers"] == [{"name": "b", "up": None}]
+    assert "no route" in fault(gateway, "route", "test", "ACME", "33123456789", "x")
+
+
 def test_apply_then_list_without_a_gateway(place: Path) -> None:
     """With no gateway running the store is opened directly, and made by the first apply."""
     result = run(place, "apply", "--yes", str(place / "p.toml"))
@@ -219,6 +299,13 @@ def test_queues_and_messages_are_read_from_the_store(place: Path) -> None:
     assert found["queued"] == ["carrier:north"]
     queues = msgspec.json.decode(run(place, "queues", "--json").stdout)
     assert queues == [{"name": "carrier:north", "waiting": 1, "due": 1, "oldest": 5}]
+
+
+def test_status_says_what_an_error_means(place: Path) -> None:
+    """The number with the words of its code; in JSON the number alone."""
+    put_message(place, error=206)
+    assert "206 (Invalid destination address)" in run(place, "status", str(ID)).stdout
+    assert msgspec.json.decode(run(place, "status", "--json", str(ID)).stdout)["error"] == 206
 
 
 # With a gateway.
@@ -367,6 +454,67 @@ def test_socket_that_does_not_answer_is_told(place: Path) -> None:
         server.shutdown()
         thread.join()
     assert said.endswith("; see the gateway's log")
+
+
+# Money.
+
+
+def money(place: Path) -> None:
+    """What balance, topup and statement do with a prepaid account."""
+    text = TEXT.replace('name = "demo"', 'name = "demo"\nbalance = "1.50"', 1)
+    (place / "p.toml").write_text(text)
+    assert run(place, "apply", "--yes", str(place / "p.toml")).exit_code == 0
+    assert run(place, "balance", "demo").stdout == "1.50\n"
+    topped = run(place, "topup", "demo", "0.0050", "--text", "Invoice 7")
+    assert (topped.exit_code, topped.stdout) == (0, "1.505\n")
+    assert run(place, "topup", "demo", "2").stdout == "3.505\n"
+    assert msgspec.json.decode(run(place, "balance", "--json", "demo").stdout) == {
+        "account": "demo",
+        "balance": "3.505",
+        "credit_limit": "0.00",
+        "error": "",
+    }
+    assert "3.505" in run(place, "accounts").stdout
+    # The opening balance is no more than that: applied again it changes nothing.
+    (place / "p.toml").write_text(text.replace("1.50", "9.00"))
+    assert run(place, "apply", "--yes", str(place / "p.toml")).exit_code == 0
+    assert run(place, "balance", "demo").stdout == "3.505\n"
+    lines = run(place, "statement", "demo").stdout.splitlines()
+    assert lines[0] == "time,reason,amount,message,text"
+    assert [line.split(",", 1)[1] for line in lines[1:3]] == [
+        "opening,1.50,,",
+        "top-up,0.005,,Invoice 7",
+    ]
+    assert lines[3].split(",")[1:3] == ["top-up", "2.00"]
+    assert run(place, "statement", "demo", "--to", "2020-01-01").stdout == f"{lines[0]}\n"
+    assert len(run(place, "statement", "demo", "--from", "2020-01-01").stdout.splitlines()) == 4
+    for command in (["balance", "x"], ["topup", "x", "1"], ["statement", "x"]):
+        assert "there is no account x" in fault(place, *command)
+    for wrong in ("0", "1.00001", "1e3", "x"):
+        assert "is no amount" in fault(place, "topup", "demo", wrong)
+    assert run(place, "balance", "demo").stdout == "3.505\n"
+
+
+def test_money_without_a_gateway(place: Path) -> None:
+    """The store is opened directly."""
+    money(place)
+
+
+def test_money_with_a_gateway(gateway: Path) -> None:
+    """The same over the admin API."""
+    money(gateway)
+
+
+def test_a_long_statement_is_read_page_by_page(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All entries, each once, in order."""
+    monkeypatch.setattr(views, "PAGE", 2)
+    assert run(place, "apply", "--yes", str(place / "p.toml")).exit_code == 0
+    for amount in range(1, 6):
+        assert run(place, "topup", "demo", str(amount)).exit_code == 0
+    lines = run(place, "statement", "demo").stdout.splitlines()
+    assert [line.split(",")[2] for line in lines[1:]] == [f"{n}.00" for n in range(1, 6)]
 
 
 # The pieces.

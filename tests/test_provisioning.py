@@ -126,6 +126,9 @@ carriers = ["nroth"]
     ]
 
 
+ROUTE = '[[route]]\nname = "r"\nprefixes = [""]\ncarriers = []\n'
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -179,6 +182,22 @@ carriers = ["nroth"]
         ('[[route]]\nname = "r"\nprefixes = []\ncarriers = []', '[""] takes all'),
         ('[[route]]\nname = "r"\nprefixes = ["+44"]\ncarriers = []', "0 to 15 digits"),
         ('[[route]]\nname = "r"\nprefixes = [""]\ncarriers = ["c"]', "there is none yet"),
+        (ROUTE + 'text = "("', "is no regular expression"),
+        (ROUTE + 'text = ""', "1 to 200 characters"),
+        (ROUTE + 'text = "(a+)+b"', "may take too long"),
+        (ROUTE + 'text = "a.*b.*c"', "may take too long"),
+        (ROUTE + 'text = "(a|b|ab){0,99}c"', "may take too long"),
+        (ROUTE + 'text = "(?:a|a){1,13}z"', "may take too long"),
+        (ROUTE + f'text = "{"a" * 201}"', "1 to 200 characters"),
+        (ROUTE + 'hours = "8-20"', '"08:00-20:00"'),
+        (ROUTE + 'hours = "08:00-24:01"', '"08:00-20:00"'),
+        (ROUTE + 'hours = "08:00-08:00"', '"08:00-20:00"'),
+        (ROUTE + 'hours = "08:00-20:00"\ntime_zone = "Europe/Londn"', "is no time zone"),
+        (ROUTE + 'hours = "08:00-20:00"\ntime_zone = 1', "is no time zone"),
+        (ROUTE + 'time_zone = "Europe/London"', "given without hours"),
+        (ROUTE + 'sources = ["+44"]', "1 to 15 leading digits"),
+        (ROUTE + 'accounts = ["acme"]', 'no account "acme"; add [[account]]'),
+        (ROUTE + 'select = "cheapest"', '"least-cost"'),
         ('[[routes]]\nname = "r"', 'did you mean "route"?'),
         ('[[account]\nname = "r"', "TOML"),
     ],
@@ -209,6 +228,53 @@ def test_a_number_is_in_international_form(address: str, allowed: bool) -> None:
     lines = faults_of(f'[[account]]\nname = "a"\n[[account.number]]\naddress = "{address}"\n')
     assert bool(lines) is not allowed
     assert all("without + or 00" in line for line in lines)
+
+
+SIMULATED = '[[carrier]]\nname = "c"\nkind = "simulator"\n'
+
+
+def test_a_carriers_own_errors_are_read_as_written() -> None:
+    """Receipt errors and command_statuses, each with one of our codes."""
+    text = SIMULATED + '[carrier.errors]\n"045" = 103\nABS = 107\n"0x0401" = 128\n'
+    found = parse(text, "p.toml").carriers["c"]
+    assert found.errors == {"045": 103, "ABS": 107, "0x0401": 128}
+    before = Provisioning(carriers={"c": Carrier("c", kind="simulator", errors={"045": 103})})
+    after = Provisioning(carriers={"c": found})
+    assert changes(before, after) == [
+        "~ carrier c: + errors ABS: 107",
+        "~ carrier c: + errors 0x0401: 128",
+    ]
+    assert changes(after, after) == []
+
+
+def test_faults_of_a_carriers_errors_are_told_by_line() -> None:
+    """Unknown codes, what no carrier can say, and the same error twice in other words."""
+    assert faults(
+        SIMULATED
+        + """\
+[carrier.errors]
+"045" = 106
+"46" = "103"
+"47" = true
+"a b" = 103
+"0xyz" = 103
+ABS = 107
+abs = 103
+"""
+    ) == [
+        "p.toml:5: carrier.errors.045: 106 is no response code; it must be one of the codes in "
+        "docs/operate/provisioning.md, such as 206",
+        'p.toml:6: carrier.errors.46: "103" is no response code; it must be one of the codes in '
+        "docs/operate/provisioning.md, such as 206",
+        "p.toml:7: carrier.errors.47: true is no response code; it must be one of the codes in "
+        "docs/operate/provisioning.md, such as 206",
+        "p.toml:8: carrier.errors.a b: is no error of a carrier; it must be 1 to 10 characters "
+        "without blanks",
+        "p.toml:9: carrier.errors.0xyz: is no command_status; it must be 0x and 1 to 8 hex digits",
+        'p.toml:11: carrier.errors.abs: "abs" is taken at p.toml:10; it must be unique',
+    ]
+    (line,) = faults(SIMULATED + "errors = 5\n")
+    assert line.startswith("p.toml:4: carrier.errors: 5 is not allowed; it must be a table")
 
 
 @pytest.mark.parametrize("weight", ["0xfffffffffffffffffffffffffffff", "1_000_001", "-1", "true"])
@@ -431,3 +497,43 @@ def test_manual_has_every_key() -> None:
         for key in attrs.fields(form):
             if key.name not in ("settings", "credential", "number"):
                 assert f"\n| `{key.name}` |" in section, f"{table}.{key.name}"
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "(?i)(code|pin).{0,20}[0-9]{4,8}",
+        r"^Your .* is \d{6}$",
+        "a+",
+        "(?:code|otp|pin) ?[0-9]{4}",
+        "(?=.*code)bank",
+        "(ab){3}(?P<x>c)(?P=x)?",
+        "\u0416",
+    ],
+)
+def test_patterns_that_cannot_take_long_are_allowed(pattern: str) -> None:
+    """Words, one repeat, bounded ones beside it."""
+    text = ROUTE.replace("[]", '["c"]') + f"text = '{pattern}'\n"
+    known = Provisioning(carriers={"c": Carrier("c")})
+    assert parse(text, "p.toml", known).routes["r"].text == pattern
+
+
+def test_a_route_is_read_with_all_its_filters() -> None:
+    """Their keys are those of the form; accounts may be in the store."""
+    text = (
+        ROUTE.replace("[]", '["c"]') + 'accounts = ["acme"]\nsources = ["44", "ACME"]\n'
+        'hours = "22:00-06:00"\ntime_zone = "Europe/London"\nselect = "round-robin"\n'
+        "failover_down = false\n"
+    )
+    known = Provisioning({"acme": Account("acme")}, {"c": Carrier("c")})
+    assert parse(text, "p.toml", known).routes["r"] == Route(
+        "r",
+        [""],
+        ["c"],
+        accounts=["acme"],
+        sources=["44", "ACME"],
+        hours="22:00-06:00",
+        time_zone="Europe/London",
+        select="round-robin",
+        failover_down=False,
+    )

@@ -8,22 +8,25 @@ Goes on to: the queue of the carrier that ``route`` chose, from which ``send`` t
 import time
 from collections.abc import Callable
 
+from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from smsgw.flow import route
+from smsgw.flow.money import Balances
 from smsgw.identities import Identities
 from smsgw.login import Login
 from smsgw.message import UDHI, Message, MessageState
 from smsgw.provisioning import Account
 from smsgw.queues import Queues, Transaction
 from smsgw.refusals import Reason, Refusal
+from smsgw.rules import money
 from smsgw.rules.limits import TokenBucket
 from smsgw.rules.tables import Tables
-from smsgw.store import records
+from smsgw.store import records, schema
 from smsgw.store.records import Records
-from smsgw.text import coding, numbers, parts
+from smsgw.text import coding, numbers, parts, transliterate
 
 _log = Logger()
 
@@ -44,14 +47,19 @@ class Acceptance:
         queues: Queues,
         known: Records,
         identities: Identities,
+        balances: Balances,
         now: Callable[[], float] = time.time,
+        is_up: Callable[[str], bool] = lambda carrier: True,
     ) -> None:
-        """``tables`` gives the tables in force; ``now`` seconds since 1970."""
+        """``tables`` gives the tables in force; ``now`` seconds since 1970; ``is_up`` whether a
+        carrier has a link up."""
         self._tables = tables
         self._queues = queues
         self._known = known
         self._identities = identities
+        self._balances = balances
         self._now = now
+        self._is_up = is_up
         self._buckets: dict[str, TokenBucket] = {}
         self.draining = False
         # For operators, by account: messages accepted; by reason: messages refused.
@@ -96,9 +104,37 @@ class Acceptance:
         if not transaction.changes.messages:
             return succeed(outcomes)
         done: Deferred[None] = self._queues.commit(transaction)
+        if transaction.changes.ledger:
+            self._await_charges(done, transaction)
         return done.addCallbacks(
             self._stored, self._not_stored, callbackArgs=(outcomes,), errbackArgs=(outcomes,)
         )
+
+    def consider(self, account: Account, message: Message) -> Outcome:
+        """What ``accept`` would say now to a message of ``account``, for operators.
+
+        The message is filled in; nothing is kept, charged or counted, and rates do not count.
+        """
+        blocked = self._blocked(account)
+        if blocked is not None:
+            return Refusal(blocked)
+        message.account = account.name
+        return self._decide(message, evolve(account, rate=0.0), self._tables(), self._now())
+
+    def _await_charges(self, done: Deferred[None], transaction: Transaction) -> None:
+        """Lets charges stand once they are stored, or undoes them."""
+        charges = [(entry.account, -entry.amount) for entry in transaction.changes.ledger]
+
+        def stored(_: None) -> None:
+            for account, cost in charges:
+                self._balances.stored(account, cost)
+
+        def not_stored(failure: Failure) -> Failure:
+            for account, cost in charges:
+                self._balances.not_stored(account, cost)
+            return failure
+
+        done.addCallbacks(stored, not_stored)
 
     def _blocked(self, account: Account | None) -> Reason | None:
         if self.draining:
@@ -135,7 +171,7 @@ class Acceptance:
             return refusal
 
         # Checked.
-        senders = tables.senders[account.name]
+        senders = tables.senders.get(account.name)
         if senders is not None and message.source not in senders:
             return Refusal(Reason.SOURCE_NOT_PROVISIONED, message.source)
         now_ms = int(now * 1000)
@@ -153,8 +189,14 @@ class Acceptance:
         if chosen is None:
             return Refusal(Reason.NO_ROUTE, f"no route for {message.destination}")
         message.route = chosen.name
-        message.carriers = chosen.carriers
+        message.carriers = route.carriers(chosen, message, self._is_up)
         message.price = chosen.price
+
+        message.charged = money.amount(message.price)
+        if message.charged:
+            cost = message.charged * len(message.parts)
+            if not self._balances.covers(account, cost):
+                return Refusal(Reason.NO_CREDIT, f"it costs {money.shown(cost)}")
 
         # Limited: last, so that what is refused for another reason uses up nothing.
         if not self._within_rate(account, len(message.parts), now):
@@ -180,6 +222,8 @@ class Acceptance:
                     octets = coding.encode(message.text, message.data_coding)
                 else:
                     message.data_coding, octets = coding.smallest(message.text)
+                    if account.smart_encoding and message.data_coding != coding.GSM:
+                        message.data_coding, octets = _smarter(message.text)
                 if message.flash:
                     message.data_coding = coding.flash(message.data_coding)
             except ValueError as error:
@@ -214,6 +258,8 @@ class Acceptance:
         self._known.known[message.id] = message
         awaited = message.expires_at + RECEIPT_GRACE_MS if message.registered_delivery & 3 else None
         transaction.changes.messages.append(records.row(message, awaited))
+        if message.charged:
+            self._charge(message, transaction)
         due = max(message.schedule_at, message.accepted_at)
         if len(message.parts) == 1:
             transaction.put += route.entries(message, allot(), due)
@@ -221,6 +267,23 @@ class Acceptance:
             for entry in route.entries(message, 0, due):
                 entry.id = allot()
                 transaction.put.append(entry)
+
+    def _charge(self, message: Message, transaction: Transaction) -> None:
+        """Decided at once, so that the next message finds it spent, and written with the
+        message."""
+        cost = message.charged * len(message.parts)
+        self._balances.charge(message.account, cost)
+        transaction.changes.ledger.append(
+            schema.LedgerRow(
+                self._identities.allot(),
+                message.account,
+                message.accepted_at,
+                -cost,
+                money.Entry.CHARGE,
+                message.id,
+                "",
+            )
+        )
 
     def _keep(
         self, message: Message, refusal: Refusal, transaction: Transaction, now: float
@@ -249,3 +312,10 @@ class Acceptance:
                 outcome = Refusal(Reason.STORE_FAILED)
             told.append(outcome)
         return told
+
+
+def _smarter(text: str) -> tuple[int, bytes]:
+    """Data coding and octets of a text that is not GSM: with look-alikes if these make it GSM, else
+    as it is."""
+    data_coding, octets = coding.smallest(transliterate.smart(text))
+    return (data_coding, octets) if data_coding == coding.GSM else coding.smallest(text)

@@ -12,6 +12,7 @@ from typing import Protocol
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from smsgw import codes
 from smsgw.flow.settle import RETRY_S, Settlement, account_queue
 from smsgw.message import MessageState
 from smsgw.queues import Entry, Kind, Transaction
@@ -26,8 +27,6 @@ from smsgw.smpp.versions import state_for_33
 _log = Logger()
 
 _TRIES = 10  # unanswered deliveries of one entry before it waits longer (L-D10)
-_NEXT_HOP_REFUSED = 225
-_INTERNAL_ERROR = 254
 
 
 class Wording(Protocol):
@@ -127,7 +126,7 @@ class Handover:
             return translate.receipt_of(message, state, at, id_format, seconds, True)
         state = MessageState(message.state)
         if strict and state is MessageState.UNDELIVERABLE:
-            state = MessageState.REJECTED
+            state = codes.failed_state(message.error)
         if session.version < VERSION_34:
             state = state_for_33(state)
         return translate.receipt_of(message, state, message.done_at, id_format, seconds, False)
@@ -140,7 +139,7 @@ class Handover:
             assert isinstance(context, Entry)
             _log.error("message {id}: no PDU holds it: {why}", id=context.message.id, why=error)
             transaction = Transaction()
-            self._refuse(context, _INTERNAL_ERROR, transaction)
+            self._refuse(context, codes.INTERNAL_ERROR, transaction)
             self.settlement.persist(transaction)
             return False
         return True
@@ -173,7 +172,7 @@ class Handover:
                 self.unanswered += status is None
                 transaction.postpone(entry, now + self._wait_ms(entry))
             else:
-                self._refuse(entry, _NEXT_HOP_REFUSED, transaction)
+                self._refuse(entry, codes.REJECTED_BY_NEXT_HOP, transaction)
         self.settlement.persist(transaction).addCallback(
             lambda _: self._settled(session, len(answers))
         )

@@ -273,6 +273,7 @@ class Receipts:
                 self._awaited.learn(carrier, receipt.id, exchanged)
 
         def stored(_: None) -> bool:
+            self._settlement.credit(transaction)
             return True
 
         def not_stored(failure: Failure) -> bool:

@@ -4,6 +4,8 @@ Comes from: ``accept`` with a message checked and coded; ``settle`` when a carri
 Goes on to: the queue of the chosen carrier, for ``send``.
 """
 
+from collections.abc import Callable
+
 from smsgw.message import Message
 from smsgw.provisioning import Route
 from smsgw.queues import Entry, Kind
@@ -11,8 +13,19 @@ from smsgw.rules.tables import Tables
 
 
 def choose(message: Message, tables: Tables) -> Route | None:
-    """The route for the message's destination, None if there is none."""
-    return tables.routes.match(message.destination)
+    """The route for the message, None if there is none."""
+    return tables.routes.match(message.destination, message)
+
+
+def carriers(chosen: Route, message: Message, is_up: Callable[[str], bool]) -> list[str]:
+    """The carriers that are to be tried, in order: those of the route, but first the first one that
+    has a link up (``failover_down``)."""
+    names = chosen.carriers
+    # What goes out later goes when nobody knows yet who will be up.
+    if len(names) == 1 or not chosen.failover_down or message.schedule_at > message.accepted_at:
+        return names
+    first = next((name for name in names if is_up(name)), names[0])
+    return names if first == names[0] else [first, *(name for name in names if name != first)]
 
 
 def carrier_queue(carrier: str) -> str:

@@ -36,6 +36,8 @@ _log = Logger()
 _SLOW_DOWN = frozenset({int(Status.ESME_RTHROTTLED), int(Status.ESME_RMSGQFUL)})
 _PAUSE_S = 1.0  # after a throttled answer nothing is sent for so long
 _MAX_PAUSE_S = 30.0
+# Keys of a carrier's form that say what to rewrite.
+_REWRITTEN = ("sender", "source_ton", "source_npi", "dest_ton", "dest_npi", "protocol_id")
 
 
 class Outlet:
@@ -85,6 +87,10 @@ class Outlet:
         items: list[tuple[SubmitSm, object]] = [
             (submit_of(e.message, e.part, now_ms, DEFAULT_VALIDITY_MS), e) for e in entries
         ]
+        rewriting = carrier.rewriting
+        if rewriting is not None:
+            for pdu, _ in items:
+                rewriting.apply(pdu)
         try:
             self.link.submit(items)
         except ValueError:
@@ -169,6 +175,7 @@ class CarrierSide:
         now: Callable[[], float] = time.time,
     ) -> None:
         self.form = form
+        self.rewriting = _rewriting(form)
         self.clock = clock
         self.now = now
         self.settlement = settlement
@@ -197,10 +204,11 @@ class CarrierSide:
         return sum(outlet.outstanding for outlet in self._outlets.values())
 
     def adjust(self, form: Carrier) -> None:
-        """Takes over a changed form that does not need new links (rate, window)."""
+        """Takes over a changed form that does not need new links (rate, window, rewriting)."""
         for outlet in self._outlets.values():
             outlet.resize(self.form.window, form.window)
         self.form = form
+        self.rewriting = _rewriting(form)
         if form.rate != self.bucket.rate:
             self.bucket = TokenBucket(form.rate, _burst(form.rate))
         self.pump()
@@ -375,6 +383,10 @@ class Carriers:
         return DeferredList(stopping, consumeErrors=True).addCallback(lambda _: None)
 
 
+def _rewriting(form: Carrier) -> translate.Rewriting | None:
+    return translate.rewriting(**{name: getattr(form, name) for name in _REWRITTEN})
+
+
 def _burst(rate: float) -> float:
     """A tenth of a second's worth: strict carriers count over less than a second. But two, where
     the rate has them, so that a timer that comes late loses nothing."""
@@ -399,5 +411,7 @@ def _same_links(old: Carrier, new: Carrier) -> bool:
         window=new.window,
         response_id=new.response_id,
         receipt_id=new.receipt_id,
+        errors=new.errors,
+        **{name: getattr(new, name) for name in _REWRITTEN},
     )
     return same == new

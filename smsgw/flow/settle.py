@@ -16,15 +16,18 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from smsgw import codes
 from smsgw.flow import route
+from smsgw.flow.money import Balances
 from smsgw.flow.receipts import Awaited, normalise
 from smsgw.identities import Identities
 from smsgw.message import Acknowledgement, Direction, Message, MessageState, Receipt
 from smsgw.queues import Entry, Kind, Transaction
 from smsgw.queues.embedded import EmbeddedQueues
+from smsgw.rules import money
 from smsgw.rules.tables import Tables
 from smsgw.smpp import translate
-from smsgw.smpp.constants import TEMPORARY, Status, status_name
+from smsgw.smpp.constants import TEMPORARY, status_name
 from smsgw.smpp.pdu import Pdu, SubmitSmResp
 from smsgw.store import records, schema
 from smsgw.store.journal import Journal, StoreFailed
@@ -38,26 +41,7 @@ _STORE_RETRY_S = 1.0
 _EXPIRE_S = 5.0
 _EXPIRE_BATCH = 500
 
-# What a carrier's permanent refusal means in the codes of spec/link-smpp.md section 3 (4.4).
-_ERRORS = {
-    Status.ESME_RINVMSGLEN: 202,
-    Status.ESME_RINVSRCADR: 939,
-    Status.ESME_RINVDSTADR: 206,
-    Status.ESME_RSUBMITFAIL: 942,
-    Status.ESME_RINVESMCLASS: 941,
-    Status.ESME_RINVSRCTON: 943,
-    Status.ESME_RINVSRCNPI: 944,
-    Status.ESME_RINVDSTTON: 945,
-    Status.ESME_RINVDSTNPI: 946,
-    Status.ESME_RINVSCHED: 947,
-    Status.ESME_RINVEXPIRY: 948,
-}
-_REJECTED_BY_NEXT_HOP = 225
-_VALIDITY_OVER = 220
-_NO_ROUTE = 206
-_INTERNAL_ERROR = 254
 _UNANSWERED = 5  # sends without an answer before the next carrier gets the message
-_STATE_UNKNOWN = 224
 
 
 def account_queue(account: str) -> str:
@@ -76,6 +60,7 @@ class Settlement:
         known: Records,
         awaited: Awaited,
         identities: Identities,
+        balances: Balances,
         clock: IReactorTime,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -85,6 +70,7 @@ class Settlement:
         self._known = known
         self._awaited = awaited
         self._allot = identities.allot
+        self._balances = balances
         self._clock = clock
         self._now = now
         self._expiring: LoopingCall | None = None
@@ -160,7 +146,7 @@ class Settlement:
         if self._fail_over(entry, carrier, transaction, now):
             return
         transaction.settled.append(entry)
-        error = _ERRORS.get(status, _REJECTED_BY_NEXT_HOP)  # type: ignore[call-overload]
+        error = self._tables().codes_of(carrier).of_status(status)
         self._failed(
             entry, carrier, MessageState.UNDELIVERABLE, error, status_name(status), transaction, now
         )
@@ -233,7 +219,7 @@ class Settlement:
             transaction.settled.append(entry)
             carrier = entry.queue.partition(":")[2]
             self._failed(
-                entry, carrier, MessageState.REJECTED, _INTERNAL_ERROR, "", transaction, now
+                entry, carrier, MessageState.REJECTED, codes.INTERNAL_ERROR, "", transaction, now
             )
         self.persist(transaction)
 
@@ -263,7 +249,7 @@ class Settlement:
                             entry,
                             carrier,
                             MessageState.UNDELIVERABLE,
-                            _NO_ROUTE,
+                            codes.NO_ROUTE,
                             "",
                             transaction,
                             now,
@@ -307,10 +293,11 @@ class Settlement:
                 if translate.wants_progress(message):
                     self.hand_over(message, Kind.PROGRESS, transaction, now)
             return
-        if state is not MessageState.DELIVERED:
-            message.network_error = receipt.error
-            message.error = _error_of(receipt)
         acknowledgement = message.acknowledged.get(part)
+        if state is not MessageState.DELIVERED:
+            carrier = acknowledgement.carrier if acknowledgement is not None else message.carrier
+            message.network_error = receipt.error
+            message.error = self._tables().codes_of(carrier).of_receipt(receipt)
         if acknowledgement is not None:
             acknowledgement.state = state
         if len(message.parts) == 1:
@@ -340,7 +327,10 @@ class Settlement:
 
     def close(self, message: Message, state: int, transaction: Transaction, done_at: int) -> None:
         """The message has reached its last state; its receipt is handed over if it was asked
-        for."""
+        for, and what it cost is given back as its account's ``refund`` says."""
+        # Of what has ended before, a refund was decided then.
+        if message.charged and not MessageState(message.state).final:
+            self._refund(message, MessageState(state), transaction)
         message.state = int(state)
         message.done_at = done_at
         if state == MessageState.DELIVERED:
@@ -351,6 +341,34 @@ class Settlement:
         )
         if message.direction == Direction.MT and translate.wants_receipt(message, state):
             self.hand_over(message, Kind.RECEIPT, transaction, int(self._now() * 1000))
+
+    def _refund(self, message: Message, state: MessageState, transaction: Transaction) -> None:
+        """Gives back the charge for the parts that came to nothing in a way that is refunded."""
+        account = self._tables().accounts.get(message.account)
+        if account is None or not state.final:
+            return
+        ends = [MessageState(a.state) for a in message.acknowledged.values()]
+        taken = [a.taken for a in message.acknowledged.values()]
+        if len(message.parts) == 1:
+            ends, taken = [state], [bool(message.acknowledged)]
+        ways = [way_of(*part) for part in zip(ends, taken, strict=True)]
+        parts = sum(way in account.refund for way in ways)
+        if parts:
+            transaction.changes.ledger.append(
+                schema.LedgerRow(
+                    self._allot(),
+                    message.account,
+                    int(self._now() * 1000),
+                    message.charged * parts,
+                    money.Entry.REFUND,
+                    message.id,
+                    "",
+                )
+            )
+
+    def credit(self, transaction: Transaction) -> None:
+        """What the transaction refunded is stored, and may be spent."""
+        self._balances.credit(transaction.changes)
 
     def hand_over(self, message: Message, kind: Kind, transaction: Transaction, now: int) -> None:
         """Something goes to the account of the message, if it came by an edge that waits for it."""
@@ -383,7 +401,10 @@ class Settlement:
                     rows[n] = _part_row(message, number)
             return self.persist(transaction)
 
-        return self._queues.commit(transaction).addErrback(failed)
+        done = self._queues.commit(transaction)
+        if transaction.changes.ledger:
+            done.addCallback(lambda _: self.credit(transaction))
+        return done.addErrback(failed)
 
     async def _expire(self) -> None:
         """Ends what has waited too long: in queues, and for receipts."""
@@ -425,10 +446,10 @@ class Settlement:
             if entry.kind == Kind.SEND:
                 carrier = entry.queue.partition(":")[2]
                 self._failed(
-                    entry, carrier, MessageState.EXPIRED, _VALIDITY_OVER, "", transaction, now
+                    entry, carrier, MessageState.EXPIRED, codes.VALIDITY_OVER, "", transaction, now
                 )
             elif entry.kind == Kind.MO:
-                message.error = _VALIDITY_OVER
+                message.error = codes.VALIDITY_OVER
                 self.close(message, MessageState.EXPIRED, transaction, now)
         return self.persist(transaction)
 
@@ -440,27 +461,22 @@ class Settlement:
         transaction = Transaction()
         for message in self._known.adopt(messages).values():
             if not MessageState(message.state).final:
-                message.error = _STATE_UNKNOWN
+                message.error = codes.STATE_UNKNOWN
                 self.close(message, MessageState.UNKNOWN, transaction, now)
         if transaction.changes.closed:
             await self.persist(transaction)
         return len(transaction.changes.closed)
 
 
+def way_of(state: MessageState, taken: bool) -> str:
+    """How a part came to nothing, in the words of an account's ``refund``; "" if it did not."""
+    if state is MessageState.EXPIRED:
+        return "expired"
+    if not state.final or state is MessageState.DELIVERED:
+        return ""
+    return "undelivered" if taken else "refused"
+
+
 def _part_row(message: Message, number: int) -> tuple[object, ...]:
     a = message.acknowledged[number]
     return message.id, number, a.carrier, a.carrier_id, a.at, int(a.state)
-
-
-def _error_of(receipt: Receipt) -> int:
-    """Our code for a receipt's err: field when it is a number, else the one of its state (L-R26 to
-    L-R28)."""
-    if receipt.error.isdecimal() and 0 < int(receipt.error) <= 999:
-        return int(receipt.error)
-    return {
-        MessageState.EXPIRED: 220,
-        MessageState.DELETED: 221,
-        MessageState.UNDELIVERABLE: 222,
-        MessageState.UNKNOWN: 224,
-        MessageState.REJECTED: 225,
-    }.get(MessageState(receipt.state), 0)

@@ -19,6 +19,7 @@ from smsgw.operate.operator import Operator, Unavailable
 
 JSON = "application/json"
 APPLY_LIMIT = 5_242_880  # octets of a provisioning file
+_LATEST = (1 << 63) - 1  # what the store holds
 T = TypeVar("T")
 Asked = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -37,6 +38,19 @@ class _Send(msgspec.Struct):
     destination: str = msgspec.field(name="to")
     text: str
     receipt: bool = False
+
+
+class _Route(msgspec.Struct):
+    source: str = msgspec.field(name="from")
+    destination: str = msgspec.field(name="to")
+    text: str = ""
+    account: str = ""
+
+
+class _TopUp(msgspec.Struct):
+    account: str
+    amount: str
+    text: str = ""
 
 
 class _Refused(Exception):
@@ -63,6 +77,10 @@ def add(site: Site, operator: Operator, registry: CollectorRegistry = REGISTRY) 
     site.add("/admin/messages", _guarded("POST", api.send), refuse=refusal)
     site.add("/admin/messages/", _guarded("GET", api.message), refuse=refusal)
     site.add("/admin/apply", _guarded("POST", api.apply), refuse=refusal, body_limit=APPLY_LIMIT)
+    site.add("/admin/route", _guarded("POST", api.route), refuse=refusal)
+    site.add("/admin/balances/", _guarded("GET", api.balance), refuse=refusal)
+    site.add("/admin/topups", _guarded("POST", api.top_up), refuse=refusal)
+    site.add("/admin/statements/", _guarded("GET", api.statement), refuse=refusal)
     site.add("/health", api.health, refuse=refusal)
     site.add("/metrics", api.metrics)
 
@@ -113,6 +131,18 @@ def _body(request: Request, shape: type[T]) -> T:
         raise _Refused(400, f"not JSON: {error}") from None
 
 
+def _last_of(request: Request, folder: str) -> str:
+    return request.path.rstrip("/").removeprefix(folder)
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    """A parameter of the query as a number."""
+    text = request.query.get(name, [str(default)])[-1]
+    if not text.isascii() or not text.isdecimal() or len(text) > 19 or int(text) > _LATEST:
+        raise _Refused(400, f"{name}: not a whole number from 0 to {_LATEST}")
+    return int(text)
+
+
 @define
 class _Api:
     operator: Operator
@@ -147,6 +177,35 @@ class _Api:
             asked.account, asked.source, asked.destination, asked.text, asked.receipt
         )
         return _json(sent, 422 if sent.error else 201)
+
+    async def route(self, request: Request) -> Response:
+        asked = _body(request, _Route)
+        found = await self.operator.route(
+            asked.account, asked.source, asked.destination, asked.text
+        )
+        return _json(found, 422 if found.error else 200)
+
+    async def balance(self, request: Request) -> Response:
+        found = await self.operator.balance(_last_of(request, "/admin/balances/"))
+        if found.error:
+            raise _Refused(404, found.error)
+        return _json(found)
+
+    async def top_up(self, request: Request) -> Response:
+        asked = _body(request, _TopUp)
+        found = await self.operator.top_up(asked.account, asked.amount, asked.text)
+        return _json(found, 422 if found.error else 201)
+
+    async def statement(self, request: Request) -> Response:
+        account = _last_of(request, "/admin/statements/")
+        since, until, after = (
+            _number(request, name, default)
+            for name, default in (("since", 0), ("until", _LATEST), ("after", 0))
+        )
+        entries = await self.operator.statement(account, since, until, after)
+        if entries is None:
+            raise _Refused(404, f"no account {account[:40]}")
+        return _json(entries)
 
     async def health(self, _: Request) -> Response:
         health = await self.operator.health()

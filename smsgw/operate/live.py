@@ -14,16 +14,21 @@ from smsgw.operate import views
 from smsgw.operate.operator import (
     AccountView,
     Applied,
+    BalanceView,
     CarrierView,
     Check,
     Health,
+    LedgerView,
     MessageView,
     QueueView,
+    RouteView,
     Sent,
     Unavailable,
 )
+from smsgw.operate.routing import tried
 from smsgw.provisioning import ProvisioningError
 from smsgw.refusals import Refusal
+from smsgw.store import ledger
 from smsgw.store.journal import Changes, StoreFailed
 from smsgw.store.secrets import SecretsUnusable
 
@@ -46,6 +51,7 @@ class LiveOperator:
         for one in shown:
             one.sessions = sessions.get(one.name, 0)
             one.waiting = waiting.get(f"account:{one.name}", 0)
+        views.with_balances(shown, await self._gateway.journal.run(ledger.balances))
         return sorted(shown, key=lambda one: one.name)
 
     async def carriers(self) -> list[CarrierView]:
@@ -117,6 +123,40 @@ class LiveOperator:
             words = outcome.reason.answer.text
             return Sent(error=f"{words}: {outcome.detail}" if outcome.detail else words)
         return Sent(str(outcome.id), to_guid(outcome.id), len(outcome.parts))
+
+    async def route(self, account: str, source: str, destination: str, text: str) -> RouteView:
+        """See Operator."""
+        gateway = self._gateway
+        message = Message(source=source, destination=destination, text=text, interface="cli")
+        return tried(gateway.acceptance, gateway.tables, account, message, gateway.is_up)
+
+    async def balance(self, account: str) -> BalanceView:
+        """See Operator."""
+        return await self._gateway.journal.run(lambda c: views.read_balance(c, account))
+
+    async def top_up(self, account: str, amount: str, text: str) -> BalanceView:
+        """See Operator."""
+        gateway = self._gateway
+        view = await self.balance(account)
+        id, at = gateway.identities.allot(), int(self._now() * 1000)
+        entry = views.top_up_entry(view, amount, text, id, at)
+        if isinstance(entry, str):
+            return BalanceView(account, error=entry)
+        changes = Changes(ledger=[entry])
+        try:
+            await gateway.journal.commit(changes)
+        except StoreFailed as error:
+            raise Unavailable(f"store: {error}; mend that and top up again") from None
+        gateway.balances.credit(changes)
+        return await self.balance(account)
+
+    async def statement(
+        self, account: str, since: int, until: int, after: int
+    ) -> list[LedgerView] | None:
+        """See Operator."""
+        return await self._gateway.journal.run(
+            lambda c: views.read_statement(c, account, since, until, after)
+        )
 
     async def health(self) -> Health:
         """See Operator."""

@@ -6,25 +6,37 @@ It opens the store itself. For the command line; it blocks.
 import time
 from collections.abc import Callable
 from functools import cached_property
+from typing import cast
 
 from sqlalchemy import Connection, Engine
 
 from smsgw.config import Config
+from smsgw.flow.accept import Acceptance
+from smsgw.flow.money import Balances
+from smsgw.identities import Identities
+from smsgw.message import Message
 from smsgw.operate import views
 from smsgw.operate.operator import (
     AccountView,
     Applied,
+    BalanceView,
     CarrierView,
     Check,
     Health,
+    LedgerView,
     MessageView,
     QueueView,
+    RouteView,
     Sent,
     Unavailable,
 )
+from smsgw.operate.routing import tried
 from smsgw.provisioning import Change, Provisioning, ProvisioningError
-from smsgw.store import provision
+from smsgw.queues import Queues
+from smsgw.rules.tables import Tables
+from smsgw.store import ledger, provision, records
 from smsgw.store.database import StoreUnusable, close_store, open_store
+from smsgw.store.records import Records
 from smsgw.store.secrets import SecretsUnusable
 
 _NOT_RUNNING = "the gateway is not running; start it with: twistd -n smsgw"
@@ -80,9 +92,11 @@ class OfflineOperator:
         with self._connect() as connection:
             found = _load(connection).accounts
             waiting = self._waiting(connection)
+            balances = ledger.balances(connection)
         shown = [views.account_view(one) for one in found.values()]
         for one in shown:
             one.waiting = waiting.get(f"account:{one.name}", 0)
+        views.with_balances(shown, balances)
         return shown
 
     async def carriers(self) -> list[CarrierView]:
@@ -134,6 +148,45 @@ class OfflineOperator:
     ) -> Sent:
         """See Operator: it takes a running gateway."""
         raise Unavailable(_NOT_RUNNING)
+
+    async def route(self, account: str, source: str, destination: str, text: str) -> RouteView:
+        """See Operator. Links and balances are not known."""
+        with self._connect() as connection:
+            tables = Tables(_load(connection))
+        acceptance = Acceptance(
+            lambda: tables,
+            cast(Queues, None),  # nothing is accepted
+            Records(),
+            Identities(self._config.node.number, self._now),
+            Balances(),
+            self._now,
+        )
+        message = Message(source=source, destination=destination, text=text, interface="cli")
+        return tried(acceptance, tables, account, message, None)
+
+    async def balance(self, account: str) -> BalanceView:
+        """See Operator."""
+        with self._connect() as connection:
+            return views.read_balance(connection, account)
+
+    async def top_up(self, account: str, amount: str, text: str) -> BalanceView:
+        """See Operator. The gateway finds it when it starts."""
+        with self._connect() as connection, connection.begin():
+            identities = Identities(self._config.node.number, self._now)
+            identities.allotted_at_least(records.highest_id(connection))
+            view = views.read_balance(connection, account)
+            entry = views.top_up_entry(view, amount, text, identities.allot(), self._now_ms())
+            if isinstance(entry, str):
+                return BalanceView(account, error=entry)
+            ledger.enter(connection, [entry])
+            return views.read_balance(connection, account)
+
+    async def statement(
+        self, account: str, since: int, until: int, after: int
+    ) -> list[LedgerView] | None:
+        """See Operator."""
+        with self._connect() as connection:
+            return views.read_statement(connection, account, since, until, after)
 
     async def health(self) -> Health:
         """See Operator."""

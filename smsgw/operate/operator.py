@@ -24,6 +24,28 @@ class AccountView:
 
 
 @define
+class BalanceView:
+    """What an account has, as decimals; ``credit_limit`` None: postpaid. Or why it is not told."""
+
+    account: str = ""
+    balance: str = ""
+    credit_limit: str | None = None
+    error: str = ""
+
+
+@define
+class LedgerView:
+    """One entry of the ledger; ``amount`` is a decimal, negative if it was spent."""
+
+    id: int
+    at: int
+    amount: str
+    reason: str  # "opening", "top-up", "charge", "refund"
+    message: str = ""  # its id, decimal
+    text: str = ""
+
+
+@define
 class CarrierView:
     """A carrier and its links.
 
@@ -99,6 +121,37 @@ class Sent:
 
 
 @define
+class CarrierTry:
+    """A carrier that a message would be given to, in turn; ``up`` None: not known."""
+
+    name: str
+    up: bool | None = None
+
+
+@define
+class RouteView:
+    """Where a message would go and why, or with ``error`` why it would be refused."""
+
+    account: str = ""  # "": any
+    source: str = ""  # as they would go on
+    destination: str = ""
+    parts: int = 0
+    coding: str = ""  # "GSM", "UCS2" ...
+    price: str = ""  # in all
+    route: str = ""
+    prefix: str = ""  # the one that matched
+    priority: int = 0
+    filters: list[str] = field(factory=list)  # those of the route: "account", "source" ...
+    # Other routes of the same prefix and priority, and how one of them was chosen.
+    rivals: list[str] = field(factory=list)
+    select: str = ""
+    carriers: list[CarrierTry] = field(factory=list)  # in the order in which they are tried
+    # Routes with a matching prefix whose filter did not let it pass: "codes: text".
+    passed_over: list[str] = field(factory=list)
+    error: str = ""
+
+
+@define
 class Check:
     """One thing that must be well for the gateway to do its work."""
 
@@ -151,6 +204,30 @@ class Operator(Protocol):
         self, account: str, source: str, destination: str, text: str, receipt: bool
     ) -> Sent:
         """Accept a message from an account as if it had sent it."""
+
+    async def balance(self, account: str) -> BalanceView:
+        """What the account has now; ``error`` if there is no such account."""
+
+    async def top_up(self, account: str, amount: str, text: str) -> BalanceView:
+        """Add to the balance of an account; what it has then, or ``error`` and nothing is done.
+
+        ``amount`` is a decimal above 0, ``text`` is for the statement.
+        """
+
+    async def statement(
+        self, account: str, since: int, until: int, after: int
+    ) -> list[LedgerView] | None:
+        """Entries of the account's ledger with ``since`` <= at < ``until``, the oldest first.
+
+        The first ``views.PAGE`` of those with an id above ``after``; None if there is no such
+        account.
+        """
+
+    async def route(self, account: str, source: str, destination: str, text: str) -> RouteView:
+        """Where this message would go; nothing is sent.
+
+        ``account`` "" is one that may send as anybody and has no filters of its own.
+        """
 
     async def health(self) -> Health:
         """The checks, each done now."""

@@ -11,11 +11,14 @@ import msgspec
 from smsgw.operate.operator import (
     AccountView,
     Applied,
+    BalanceView,
     CarrierView,
     Check,
     Health,
+    LedgerView,
     MessageView,
     QueueView,
+    RouteView,
     Sent,
     Unavailable,
 )
@@ -105,6 +108,29 @@ class RemoteOperator:
             "receipt": receipt,
         }
         return self._decoded(*self._ask("POST", "/admin/messages", asked), Sent)
+
+    async def route(self, account: str, source: str, destination: str, text: str) -> RouteView:
+        """See Operator."""
+        asked = {"account": account, "from": source, "to": destination, "text": text}
+        return self._decoded(*self._ask("POST", "/admin/route", asked), RouteView)
+
+    async def balance(self, account: str) -> BalanceView:
+        """See Operator."""
+        asked = self._ask("GET", f"/admin/balances/{quote(account, safe='')}")
+        return self._decoded(*asked, BalanceView)
+
+    async def top_up(self, account: str, amount: str, text: str) -> BalanceView:
+        """See Operator."""
+        asked = {"account": account, "amount": amount, "text": text}
+        return self._decoded(*self._ask("POST", "/admin/topups", asked), BalanceView)
+
+    async def statement(
+        self, account: str, since: int, until: int, after: int
+    ) -> list[LedgerView] | None:
+        """See Operator."""
+        path = f"/admin/statements/{quote(account, safe='')}"
+        status, body = self._ask("GET", f"{path}?since={since}&until={until}&after={after}")
+        return None if status == 404 else self._decoded(status, body, list[LedgerView])
 
     async def health(self) -> Health:
         """See Operator."""

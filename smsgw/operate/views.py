@@ -1,14 +1,27 @@
 """How accounts, carriers, queues and messages are shown, from what the store alone knows."""
 
+import re
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, case, func, select
 
 from smsgw.identities import from_guid, to_guid
 from smsgw.message import Direction, Message, MessageState
-from smsgw.operate.operator import AccountView, CarrierView, MessageView, QueueView
+from smsgw.operate.operator import (
+    AccountView,
+    BalanceView,
+    CarrierView,
+    LedgerView,
+    MessageView,
+    QueueView,
+)
 from smsgw.provisioning import Account, Carrier
-from smsgw.store import records, schema
+from smsgw.rules import money
+from smsgw.store import ledger, records, schema
+
+PAGE = 1_000  # entries of a statement that are read at once
+_TEXT = 200  # characters of a top-up's text
+_MOST = 10**17  # ten-thousandths; a balance above could overflow
 
 
 def parse_id(text: str) -> int | None:
@@ -34,6 +47,62 @@ def account_view(account: Account) -> AccountView:
         logins=[f"{one.kind} {one.username}" for one in account.credential],
         numbers=[one.address for one in account.number],
     )
+
+
+def with_balances(accounts: Sequence[AccountView], balances: dict[str, int]) -> None:
+    """Tells of each account that has a balance what it is now."""
+    for one in accounts:
+        if one.name in balances:
+            one.balance = money.shown(balances[one.name])
+
+
+def read_balance(connection: Connection, account: str) -> BalanceView:
+    """What the account has, or that there is no such account."""
+    found = ledger.balance(connection, account)
+    if found is None:
+        return BalanceView(account, error=f"there is no account {account}; see: smsgw accounts")
+    amount, limit = found
+    return BalanceView(account, money.shown(amount), None if limit is None else money.shown(limit))
+
+
+def top_up_entry(
+    view: BalanceView, amount: str, text: str, id: int, at: int
+) -> schema.LedgerRow | str:
+    """The entry that adds ``amount`` to the balance that ``view`` shows, or why it cannot be."""
+    if view.error:
+        return view.error
+    added = 0
+    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,4})?", amount):
+        added = money.amount(amount)
+    if not added:
+        return (
+            f"{amount[:40]} is no amount; it must be above 0, such as 25.00, with at most "
+            f"{money.PLACES} digits after the point"
+        )
+    if money.amount(view.balance) + added > _MOST:
+        return "the balance would be too large; add less"
+    if len(text) > _TEXT or not text.isprintable():
+        return f"the text must be printable, of at most {_TEXT} characters"
+    return schema.LedgerRow(id, view.account, at, added, money.Entry.TOP_UP, None, text)
+
+
+def read_statement(
+    connection: Connection, account: str, since: int, until: int, after: int
+) -> list[LedgerView] | None:
+    """A page of the account's ledger, None if there is no such account."""
+    if ledger.balance(connection, account) is None:
+        return None
+    return [
+        LedgerView(
+            row.id,
+            row.at,
+            money.shown(row.amount),
+            money.Entry(row.reason).name.lower().replace("_", "-"),
+            "" if row.message is None else str(row.message),
+            row.text,
+        )
+        for row in ledger.entries(connection, account, since, until, after, PAGE)
+    ]
 
 
 def carrier_view(carrier: Carrier) -> CarrierView:

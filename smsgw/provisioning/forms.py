@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import define, field
 
+from smsgw.provisioning import conditions
 from smsgw.toml import (
     Wrong,
     choice,
@@ -119,6 +120,13 @@ def _hash(value: Any) -> str:
     return value
 
 
+def _errors(value: Any) -> dict[str, int]:
+    # Its entries are looked at one by one where the file is read, to tell the line of each fault.
+    if not isinstance(value, dict):
+        raise Wrong(f'{shown(value)} is not allowed; it must be a table such as {{ "045" = 103 }}')
+    return value
+
+
 @define
 class Credential:
     """One login of an account: system_id and password of SMPP, or key and secret of HTTP.
@@ -161,6 +169,13 @@ class Account:
     name: str = field(metadata=_NAME)
     # Opening balance of a prepaid account; None: postpaid.
     balance: str | None = field(default=None, metadata=decimal(4))
+    credit_limit: str = field(default="0", metadata=decimal(4))  # of a prepaid account
+    # Of which parts the charge is given back: no carrier took them, they ran out of time, or the
+    # carrier that took them said that they came to nothing.
+    refund: list[str] = field(
+        factory=lambda: ["refused"],
+        metadata=list_of(choice("refused", "expired", "undelivered")),
+    )
     rate: float = field(default=0.0, metadata=number(0, 100_000))
     senders: list[str] = field(factory=list, metadata=list_of(custom(_sender)))
     # Dial code of its country: what makes a national number international (ruling 10).
@@ -168,6 +183,8 @@ class Account:
         default="44", metadata=text(3, r"[1-9][0-9]{0,2}", 'a dial code such as "44"')
     )
     max_parts: int = field(default=8, metadata=integer(1, 255))
+    # Typographic characters become GSM look-alikes where that makes a text GSM.
+    smart_encoding: bool = field(default=False, metadata=flag())
     suspended: bool = field(default=False, metadata=flag())
     # Dialect -> key -> value: this account's own over those of the configuration.
     settings: dict[str, dict[str, Any]] = field(factory=dict, metadata=custom(_settings))
@@ -193,6 +210,15 @@ class Carrier:
     )
     rate: float = field(default=0.0, metadata=number(0, 100_000))
     window: int = field(default=10, metadata=integer(1, 10_000))
+    # What it gets in place of what the message has; "" and None leave it as it is.
+    sender: str = field(default="", metadata=custom(_sender))
+    source_ton: int | None = field(default=None, metadata=integer(0, 255))
+    source_npi: int | None = field(default=None, metadata=integer(0, 255))
+    dest_ton: int | None = field(default=None, metadata=integer(0, 255))
+    dest_npi: int | None = field(default=None, metadata=integer(0, 255))
+    protocol_id: int | None = field(default=None, metadata=integer(0, 255))
+    # Its own errors, as its receipts write them or as a command_status in hex -> our response code.
+    errors: dict[str, int] = field(factory=dict, metadata=custom(_errors))
     # Of kind smpp.
     host: str = field(
         default="", metadata=text(255, r"[A-Za-z0-9.:_-]+", "a host name or an address")
@@ -224,7 +250,8 @@ class Carrier:
 class Route:
     """Which carriers take which destinations.
 
-    Longest prefix wins, then lowest priority number, then weight.
+    Longest prefix whose filters let the message pass wins, then lowest priority number, then what
+    ``select`` says.
     """
 
     name: str = field(metadata=_NAME)
@@ -240,6 +267,16 @@ class Route:
     price: str = field(default="0", metadata=decimal(4))  # of a part
     priority: int = field(default=0, metadata=integer(-1000, 1000))
     weight: int = field(default=1, metadata=integer(1, 1000))
+    # A message goes to the first carrier that has a link up when it is accepted.
+    failover_down: bool = field(default=True, metadata=flag())
+    # How one is chosen of routes of the same prefix and priority.
+    select: str = field(default="weight", metadata=choice("weight", "round-robin", "least-cost"))
+    # Filters: what else a message must have; empty = anything.
+    accounts: list[str] = field(factory=list, metadata=list_of(text(64)))
+    sources: list[str] = field(factory=list, metadata=list_of(custom(conditions.source)))
+    text: str = field(default="", metadata=custom(conditions.pattern))
+    hours: str = field(default="", metadata=custom(conditions.hours))
+    time_zone: str = field(default="UTC", metadata=custom(conditions.time_zone))
 
 
 SMPP_ONLY = (

@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import define, field
 
+from smsgw.codes import CODES, error_fault, error_key
 from smsgw.dialects import DIALECTS, UNSERVED, account_keys
 from smsgw.provisioning.forms import (
     SIMULATOR_ONLY,
@@ -200,7 +201,30 @@ class _Checks:
                     (*path, key), f"a carrier of kind {kind} has no such key; leave it out"
                 )
 
+        errors = table.get("errors")
+        if isinstance(errors, dict):
+            self._errors(errors, (*path, "errors"))
+
+    def _errors(self, table: dict[str, Any], path: Path) -> None:
+        seen: dict[Any, str] = {}
+        for text, code in table.items():
+            here = (*path, text)
+            fault = error_fault(text)
+            if fault:
+                self._reader.fault(here, fault)
+            else:
+                self._taken(seen, error_key(text), here, shown(text))
+            if isinstance(code, bool) or not isinstance(code, int) or code not in CODES:
+                self._reader.fault(
+                    here,
+                    f"{shown(code)} is no response code; it must be one of the codes in "
+                    "docs/operate/provisioning.md, such as 206",
+                )
+
     def _route(self, table: dict[str, Any], path: Path) -> None:
+        self._route_accounts(table, path)
+        if "time_zone" in table and "hours" not in table:
+            self._reader.fault((*path, "time_zone"), "given without hours; add hours = ...")
         carriers = table.get("carriers")
         if not isinstance(carriers, list):
             return
@@ -218,4 +242,15 @@ class _Checks:
                 )
                 self._reader.fault(
                     (*path, "carriers", n), f"no carrier {shown(name)}; add [[carrier]], {known}"
+                )
+
+    def _route_accounts(self, table: dict[str, Any], path: Path) -> None:
+        accounts = table.get("accounts")
+        if not isinstance(accounts, list):
+            return
+        here = [one.get("name") for _, one in _tables(self._table, "account")]
+        for n, name in enumerate(accounts):
+            if isinstance(name, str) and name not in here and name not in self._known.accounts:
+                self._reader.fault(
+                    (*path, "accounts", n), f"no account {shown(name)}; add [[account]]"
                 )

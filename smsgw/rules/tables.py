@@ -4,6 +4,7 @@ as a whole."""
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
+from smsgw.codes import STANDARD, CarrierCodes
 from smsgw.provisioning import Account, Carrier, Credential, Number, Provisioning, Route
 from smsgw.rules.routes import RouteTable
 
@@ -66,6 +67,9 @@ class Tables:
         self.provisioning = provisioning
         self.accounts: dict[str, Account] = dict(provisioning.accounts)
         self.carriers: dict[str, Carrier] = dict(provisioning.carriers)
+        self._codes = {
+            name: CarrierCodes.of(carrier.errors) for name, carrier in self.carriers.items()
+        }
         # (kind, username) -> the account and the credential
         self.credentials: dict[tuple[str, str], tuple[Account, Credential, AllowList]] = {}
         self.numbers: dict[str, tuple[Account, Number]] = {}
@@ -85,6 +89,10 @@ class Tables:
         self.routes: RouteTable[Route] = (
             RouteTable(routes, chance) if chance else RouteTable(routes)
         )
+
+    def codes_of(self, carrier: str) -> CarrierCodes:
+        """What the errors of ``carrier`` mean; the default for one that is no more."""
+        return self._codes.get(carrier, STANDARD)
 
     def any_allows(self, kind: str, peer: str, if_empty: bool = False) -> bool:
         """True if some credential of the kind may come from ``peer`` (ruling 7)."""

@@ -4,7 +4,7 @@ back."""
 from collections.abc import Sequence
 from zlib import crc32
 
-from attrs import evolve
+from attrs import define, evolve
 
 from smsgw.identities import to_guid, to_hex
 from smsgw.message import UDHI, Message, MessageState, Receipt
@@ -23,7 +23,7 @@ from smsgw.smpp.constants import (
     Tag,
 )
 from smsgw.smpp.pdu import DeliverSm, SubmitSm
-from smsgw.text import coding, parts
+from smsgw.text import coding, numbers, parts
 
 _SUBMIT_TYPES = frozenset({0, ESM_DELIVERY_ACK, ESM_USER_ACK})
 _MAX_PRIORITY = 4  # of 5.0; 3.4 has 3
@@ -209,6 +209,50 @@ def submit_of(message: Message, part: int, now_ms: int, default_validity_ms: int
         short_message=message.parts[part],
         tlvs=message.tlvs,
     )
+
+
+@define(frozen=True)
+class Rewriting:
+    """What a carrier gets in place of what the message has: fields of submit_sm with their
+    values."""
+
+    fields: tuple[tuple[str, int | bytes], ...] = ()
+
+    def apply(self, pdu: SubmitSm) -> None:
+        """Writes them into ``pdu``."""
+        for name, value in self.fields:
+            setattr(pdu, name, value)
+
+
+def rewriting(
+    sender: str = "",
+    source_ton: int | None = None,
+    source_npi: int | None = None,
+    dest_ton: int | None = None,
+    dest_npi: int | None = None,
+    protocol_id: int | None = None,
+) -> Rewriting | None:
+    """The rewriting of these values, None if there is nothing to rewrite.
+
+    ``sender``, unless empty, is the source of all, with the TON and NPI of its form; the others are
+    set as they are, unless None.
+    """
+    fields: dict[str, int | bytes | None] = {}
+    if sender:
+        fields["source_addr"] = sender.encode("latin-1")
+        found = numbers.detect_source(sender, numbers.UNKNOWN, "")
+        if not isinstance(found, Reason):
+            _, fields["source_addr_ton"], fields["source_addr_npi"] = found
+    given = {
+        "source_addr_ton": source_ton,
+        "source_addr_npi": source_npi,
+        "dest_addr_ton": dest_ton,
+        "dest_addr_npi": dest_npi,
+        "protocol_id": protocol_id,
+    }
+    fields.update((name, value) for name, value in given.items() if value is not None)
+    kept = tuple((name, value) for name, value in fields.items() if value is not None)
+    return Rewriting(kept) if kept else None
 
 
 def mo_of(pdu: DeliverSm) -> Message:

@@ -72,6 +72,8 @@ class Changes:
     early_receipts: list[Row] = field(factory=list)
     # (carrier, carrier id)
     early_matched: list[tuple[str, str]] = field(factory=list)
+    # Each is added to the balance of its account as well.
+    ledger: list[schema.LedgerRow] = field(factory=list)
     # It may wait a few milliseconds for a transaction to go with.
     soon: bool = False
     # It inserts new messages and their entries, and so depends on nothing that waits.
@@ -284,6 +286,9 @@ def _store(connection: Connection, batch: list[Changes]) -> None:
             _insert(execute, schema.early_receipt, merged.early_receipts, replace=True)
         if merged.early_matched:
             _delete(execute, "early_receipt", ("carrier", "carrier_id"), merged.early_matched)
+        if merged.ledger:
+            _insert(execute, schema.ledger, merged.ledger)
+            _add_up(execute, merged.ledger)
         driver.commit()
     except BaseException:
         # On a full disk SQLite may have rolled back by itself already.
@@ -306,6 +311,7 @@ def _merged(batch: list[Changes]) -> Changes:
         all.parts += c.parts
         all.early_receipts += c.early_receipts
         all.early_matched += c.early_matched
+        all.ledger += c.ledger
     return all
 
 
@@ -342,6 +348,22 @@ def _insert_sql(table: Table, rows: int, replace: bool) -> str:
         values = ", ".join(f"{c} = excluded.{c}" for c in columns if c not in key)
         sql += f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {values}"
     return sql
+
+
+def _add_up(execute: Execute, entries: Iterable[schema.LedgerRow]) -> None:
+    """Adds entries to the balances of their accounts."""
+    sums: dict[str, int] = {}
+    for entry in entries:
+        sums[entry.account] = sums.get(entry.account, 0) + entry.amount
+    _many(execute, _add_up_sql, list(sums.items()))
+
+
+@lru_cache(512)
+def _add_up_sql(rows: int) -> str:
+    return (
+        f"INSERT INTO balance (account, amount) VALUES {_marks(2, rows)} "
+        "ON CONFLICT (account) DO UPDATE SET amount = balance.amount + excluded.amount"
+    )
 
 
 def _update(

@@ -3,7 +3,7 @@
 Documents with their secrets hashed or encrypted, versioned and audited.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,11 @@ import attrs
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, select
 
+from smsgw.identities import Identities
 from smsgw.provisioning.diff import SECRET, Change, diff
 from smsgw.provisioning.forms import KINDS, Account, Carrier, Form, Provisioning
 from smsgw.provisioning.parse import parse
-from smsgw.store import schema
+from smsgw.store import ledger, records, schema
 from smsgw.store.secrets import KEY_FILE, SecretsUnusable, Vault, hash_password, verify
 
 
@@ -92,8 +93,12 @@ def apply(
     who: str,
     at: int,
     expected: int | None = None,
+    allot: Callable[[], int] | None = None,
 ) -> int:
     """Write ``changes`` and their audit in the caller's transaction; the version after that.
+
+    Opens the balances of accounts that are prepaid for the first time. ``allot`` gives an id for
+    each of the changes; without it they follow the highest one in the store.
 
     Without changes nothing is written, and the version stays.
     ``at`` is milliseconds since 1970. Raises VersionMoved if the store's version is not
@@ -106,6 +111,10 @@ def apply(
         return now
     new = now + 1
     vault = Vault(key_path(connection))
+    if allot is None:
+        identities = Identities()
+        identities.allotted_at_least(records.highest_id(connection))
+        allot = identities.allot
     for number, change in enumerate(hashed(changes)):
         where = (schema.provision.c.kind == change.kind) & (schema.provision.c.name == change.name)
         connection.execute(delete(schema.provision).where(where))
@@ -116,6 +125,8 @@ def apply(
                     kind=change.kind, name=change.name, document=document, version=new
                 )
             )
+        if isinstance(change.after, Account):
+            ledger.provisioned(connection, change.after, at, allot)
         connection.execute(
             insert(schema.audit).values(
                 version=new,

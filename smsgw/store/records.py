@@ -38,6 +38,7 @@ class _Content(msgspec.Struct, array_like=True):
     carriers: list[str]
     price: str
     alias: int = 0
+    charged: int = 0
 
 
 _DECODE = msgspec.msgpack.Decoder(_Content).decode
@@ -69,6 +70,7 @@ def row(m: Message, open_until: int | None) -> tuple[object, ...]:
             m.carriers,
             m.price,
             m.alias,
+            m.charged,
         )
     )
     return (
@@ -118,6 +120,7 @@ def _message(r: Any) -> Message:
         carriers=c.carriers,
         price=c.price,
         alias=c.alias,
+        charged=c.charged,
         state=r.state,
         error=r.error,
         network_error=r.network_error,
@@ -188,9 +191,9 @@ def overdue(connection: Connection, now_ms: int, limit: int) -> list[Message]:
 
 
 def highest_id(connection: Connection) -> int:
-    """The highest id allotted to a message or a queue entry so far, 0 if none."""
+    """The highest id allotted to a message, a queue or a ledger entry so far, 0 if none."""
     highest = 0
-    for table in (schema.message, schema.queue):
+    for table in (schema.message, schema.queue, schema.ledger):
         newest = connection.execute(select(table.c.id).order_by(desc(table.c.id)).limit(1)).scalar()
         highest = max(highest, newest or 0)
     return highest

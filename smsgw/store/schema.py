@@ -121,6 +121,52 @@ audit = Table(
 )
 
 
+# What each account has: the sum of its entries in ``ledger``, in ten-thousandths of the currency's
+# unit (rules/money.py). Below 0 for a postpaid account, whose credit limit is NULL.
+balance = Table(
+    "balance",
+    metadata,
+    Column("account", String, primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    Column("credit_limit", BigInteger),
+    sqlite_with_rowid=False,
+)
+
+# Every amount that was ever added to a balance, in the transaction of what caused it (I8).
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=False),
+    Column("account", String, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("reason", SmallInteger, nullable=False),  # rules.money.Entry
+    Column("message", BigInteger),
+    Column("text", String, nullable=False),
+)
+Index("ledger_account", ledger.c.account, ledger.c.id)
+# An account is opened once.
+Index(
+    "ledger_opening",
+    ledger.c.account,
+    unique=True,
+    sqlite_where=text("reason = 0"),
+    postgresql_where=text("reason = 0"),
+)
+
+
+class LedgerRow(NamedTuple):
+    """A row of ``ledger``."""
+
+    id: int
+    account: str
+    at: int
+    amount: int
+    reason: int
+    message: int | None
+    text: str
+
+
 class QueueRow(NamedTuple):
     """A row of ``queue``."""
 

@@ -14,6 +14,7 @@ from smsgw.esmes import Wordings
 from smsgw.flow.accept import Acceptance, Outcome
 from smsgw.flow.handover import Handover
 from smsgw.flow.inbound import Inbound
+from smsgw.flow.money import Balances
 from smsgw.flow.receipts import Awaited, Receipts, normalise
 from smsgw.flow.send import CarrierSide
 from smsgw.flow.settle import Settlement
@@ -192,6 +193,7 @@ class Journey:
         self.identities = Identities(0, now)
         self.queues = EmbeddedQueues(self.journal, self.known, self.clock, now)
         self.awaited = Awaited()
+        self.balances = Balances()
         self.settlement = Settlement(
             self.current,
             self.queues,
@@ -199,6 +201,7 @@ class Journey:
             self.known,
             self.awaited,
             self.identities,
+            self.balances,
             self.clock,
             now,
         )
@@ -206,7 +209,9 @@ class Journey:
             self.current, self.queues, self.journal, self.known, self.awaited, self.settlement, now
         )
         self.inbound = Inbound(self.current, self.queues, self.known, self.identities, now)
-        self.acceptance = Acceptance(self.current, self.queues, self.known, self.identities, now)
+        self.acceptance = Acceptance(
+            self.current, self.queues, self.known, self.identities, self.balances, now
+        )
         self.wordings = Wordings(self.config, self.current)
         self.handover = Handover(self.queues, self.settlement, self.wordings, self.clock, now)
 
@@ -216,6 +221,7 @@ class Journey:
         self.settlement.stop()
         self.begin()
         self.result(self.journal.run(records.highest_id), self.identities.allotted_at_least)
+        self.result(Deferred.fromCoroutine(self.balances.load(self.journal)))
         self.result(Deferred.fromCoroutine(self.awaited.load(self.journal)))
         self.result(Deferred.fromCoroutine(self.queues.load()))
 

@@ -50,6 +50,26 @@ class AcceptTests(JourneyCase):
         assert (entry.message, entry.part, entry.due) == (message.id, 0, NOW_MS)
         assert entry.expires_at == message.expires_at
 
+    def test_smart_encoding_makes_a_text_gsm(self) -> None:
+        """Typographic characters only cost a part when the account does not want look-alikes."""
+        text = "“It’s here…” – 5\u00a0€"
+        message = self.texted(text)
+        assert (message.data_coding, message.parts) == (8, [text.encode("utf-16-be")])
+        self.journey.provision(with_account(smart_encoding=True))
+        message = self.texted(text)
+        assert (message.data_coding, message.parts) == (
+            0,
+            [coding.encode('"It\'s here..." - 5 €', 0)],
+        )
+
+    def test_smart_encoding_leaves_what_cannot_be_gsm(self) -> None:
+        """Nor is a text touched whose coding was asked for."""
+        self.journey.provision(with_account(smart_encoding=True))
+        message = self.texted("“Привет”")
+        assert (message.data_coding, message.parts) == (8, ["“Привет”".encode("utf-16-be")])
+        message = self.texted("“Hi”", data_coding=8)
+        assert (message.data_coding, message.parts) == (8, ["“Hi”".encode("utf-16-be")])
+
     def test_nothing_is_answered_before_it_is_durable(self) -> None:
         """The outcome comes after the commit (I1)."""
         self.journey.journal.waiting = True

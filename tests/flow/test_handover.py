@@ -235,10 +235,10 @@ class WordsTests(HandoverCase):
         assert read is not None
         return read, pdu
 
-    def undeliverable(self) -> Message:
+    def undeliverable(self, error: str = "101") -> Message:
         message = self.journey.sent(registered_delivery=1)
         self.advance(90)
-        assert self.journey.receive("a0", MessageState.UNDELIVERABLE, error="101")
+        assert self.journey.receive("a0", MessageState.UNDELIVERABLE, error=error)
         return message
 
     def test_on_standard_and_websmpp_undeliverable_is_undeliv(self) -> None:
@@ -256,6 +256,18 @@ class WordsTests(HandoverCase):
         assert (read.state, read.error) == (MessageState.REJECTED, "101")
         assert b" done date:270115080130 stat:REJECTD " in pdu.short_message
         assert message.state == MessageState.UNDELIVERABLE
+
+    def test_on_link_a_failed_message_has_the_state_of_its_code(self) -> None:
+        """The last column of spec/link-smpp.md section 3; never what is no failure (L-D12)."""
+        for error, state in (
+            ("107", MessageState.EXPIRED),
+            ("221", MessageState.DELETED),
+            ("255", MessageState.REJECTED),
+            ("000", MessageState.REJECTED),
+        ):
+            self.undeliverable(error)
+            read, _ = self.told("link")
+            assert read.state == state, error
 
     def test_ids_are_those_of_the_response(self) -> None:
         """32 hex digits on standard, decimal on websmpp and link."""

@@ -12,7 +12,7 @@ from smsgw.message import Message, MessageState, Receipt
 from smsgw.queues import Kind
 from smsgw.smpp.pdu import SubmitSmResp
 from smsgw.store import schema
-from tests.flow.journey import NORTH, NOW_MS, JourneyCase
+from tests.flow.journey import NORTH, NOW_MS, JourneyCase, provisioned
 
 DELIVERED = MessageState.DELIVERED
 
@@ -247,6 +247,16 @@ class MatchingTests(JourneyCase):
             assert (message.state, message.error) == (state, code), (state, error)
             stored = self.journey.stored(message)
             assert stored.network_error == ("" if state is DELIVERED else error)
+
+    def test_a_carriers_own_errors_have_our_codes(self) -> None:
+        """By the carrier's table; what it wrote itself is kept beside it."""
+        provisioning = provisioned()
+        provisioning.carriers["north"].errors = {"045": 103, "ABS": 107}
+        self.journey.provision(provisioning)
+        for error, code in (("045", 103), ("abs", 107), ("101", 101), ("046", 9)):
+            message = self.asked()
+            assert self.journey.receive("a0", MessageState.UNDELIVERABLE, error=error)
+            assert (message.error, message.network_error) == (code, error)
 
     def test_an_intermediate_receipt_ends_nothing(self) -> None:
         """ENROUTE, and whatever is marked as intermediate."""

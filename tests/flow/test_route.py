@@ -1,9 +1,10 @@
 """Route: who takes a message, and who after that."""
 
+import pytest
 from attrs import evolve
 
 from smsgw.flow import route
-from smsgw.provisioning import Provisioning
+from smsgw.provisioning import Provisioning, Route
 from smsgw.queues import Kind
 from smsgw.rules.tables import Tables
 from tests.flow.journey import NORTH, NOW_MS, a_message, provisioned
@@ -19,6 +20,44 @@ def test_the_destination_decides_the_route() -> None:
     assert chosen is not None
     assert chosen.name == "uk"
     assert route.choose(a_message(destination="33123456789"), tables()) is None
+
+
+def test_a_route_may_ask_for_more_than_the_destination() -> None:
+    """The message is seen as it is accepted: here by its account and text."""
+    provisioning = provisioned()
+    provisioning.routes["code"] = Route("code", ["44"], ["south"], priority=-1, text="code")
+    chosen = route.choose(a_message(parts=[b"code 1"]), tables(provisioning))
+    assert chosen is not None
+    assert chosen.name == "code"
+    chosen = route.choose(a_message(), tables(provisioning))
+    assert chosen is not None
+    assert chosen.name == "uk"
+
+
+@pytest.mark.parametrize(
+    ("up", "order"),
+    [
+        ("north east south", "north east south"),
+        ("east south", "east north south"),
+        ("south", "south north east"),
+        ("", "north east south"),
+    ],
+)
+def test_the_first_carrier_with_a_link_up_is_tried_first(up: str, order: str) -> None:
+    """The others follow in the order of the route; if none is up, the first one waits for it."""
+    chosen = Route("uk", ["44"], ["north", "east", "south"])
+    assert route.carriers(chosen, a_message(), up.split().__contains__) == order.split()
+    assert chosen.carriers == ["north", "east", "south"]
+
+
+def test_a_route_may_wait_for_its_first_carrier() -> None:
+    """With failover_down = false, and for what goes out later, it does not matter who is up now."""
+    names = ["north", "south"]
+    chosen = Route("uk", ["44"], names, failover_down=False)
+    assert route.carriers(chosen, a_message(), ["south"].__contains__) == names
+    later = a_message(schedule_at=NOW_MS + 1, accepted_at=NOW_MS)
+    chosen = Route("uk", ["44"], names)
+    assert route.carriers(chosen, later, ["south"].__contains__) == names
 
 
 def test_each_part_has_an_entry_for_the_first_carrier() -> None:

@@ -44,6 +44,31 @@ class SendCase(JourneyCase):
         return len(self.journey.entries("carrier:north"))
 
 
+class RewritingTests(SendCase):
+    def test_a_carrier_gets_what_its_form_says(self) -> None:
+        """The message stays as its account gave it, also for the next carrier."""
+        self.queue(1)
+        link = self.journey.link(sender="ACME", dest_npi=0, protocol_id=64)
+        [(pdu, entry)] = link.submitted
+        assert (pdu.source_addr, pdu.source_addr_ton) == (b"ACME", 5)
+        assert (pdu.dest_addr_npi, pdu.protocol_id) == (0, 64)
+        assert (entry.message.source, entry.message.source_ton) == (SOURCE, 1)
+        assert entry.message.protocol_id == 0
+        link.answer(Status.ESME_RINVSRCADR)
+        [(pdu, _)] = self.journey.link("south").submitted
+        assert pdu.source_addr == SOURCE.encode()
+
+    def test_a_changed_form_takes_effect_at_once(self) -> None:
+        """On links that are up."""
+        side = self.journey.side()
+        link: Any = side.links[0]
+        link.come_up()
+        side.adjust(evolve(side.form, sender="ACME"))
+        self.queue(1)
+        [(pdu, _)] = link.submitted
+        assert pdu.source_addr == b"ACME"
+
+
 class WindowTests(SendCase):
     def test_what_waits_goes_out_when_the_link_is_up(self) -> None:
         """In order, in one write."""
@@ -538,7 +563,9 @@ class CarriersTests(TestCase):
     def test_window_and_rate_are_adjusted_without_new_links(self) -> None:
         """A change drops no bind that need not change."""
         self.provision(self.north)
-        changed = evolve(self.north, window=50, rate=100)
+        changed = evolve(
+            self.north, window=50, rate=100, sender="ACME", dest_ton=0, errors={"9": 1}
+        )
         self.provision(changed)
         [side] = self.made
         assert (side.stopped, side.adjusted) == (0, [changed])

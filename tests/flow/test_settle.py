@@ -21,6 +21,7 @@ from tests.flow.journey import (
     SOUTH,
     JourneyCase,
     Taker,
+    provisioned,
 )
 
 PERMANENT = Status.ESME_RINVDSTADR
@@ -36,7 +37,8 @@ CODES = {
     Status.ESME_RINVDSTNPI: 946,
     Status.ESME_RINVSCHED: 947,
     Status.ESME_RINVEXPIRY: 948,
-    Status.ESME_RPROHIBITED: 225,
+    Status.ESME_RPROHIBITED: 904,
+    Status.ESME_RX_R_APPN: 225,
     0x0400: 225,
 }
 
@@ -186,6 +188,17 @@ class AnswersTests(SettleCase):
     def test_a_carriers_status_has_a_code(self) -> None:
         """Ours for what carriers refuse with; 225 for what has none (spec/link-smpp.md 4.4)."""
         for status, code in CODES.items():
+            message = self.journey.accepted()
+            self.settle(status)
+            self.settle(status, taker=self.south)
+            assert message.error == code, status
+
+    def test_a_carriers_own_table_goes_before_the_default(self) -> None:
+        """The table of the carrier that refused last says what its statuses mean."""
+        provisioning = provisioned()
+        provisioning.carriers["south"].errors = {"0x0401": 128, "0x0B": 101}
+        self.journey.provision(provisioning)
+        for status, code in ((0x401, 128), (0x0B, 101), (0x0A, 939)):
             message = self.journey.accepted()
             self.settle(status)
             self.settle(status, taker=self.south)

@@ -12,15 +12,19 @@ from smsgw.http.site import Request, Response, Site
 from smsgw.operate.operator import (
     AccountView,
     Applied,
+    BalanceView,
     CarrierView,
     Check,
     Health,
+    LedgerView,
     MessageView,
     QueueView,
+    RouteView,
     Sent,
     Unavailable,
 )
 
+NOBODY = BalanceView("x", error="no account x")
 MESSAGE = MessageView("7", "g", "MT", "demo", "1", "2", 1, "DELIVRD", True)
 
 
@@ -29,6 +33,7 @@ class StandIn:
     """An Operator that answers what it was given and keeps what it was asked."""
 
     applied: Applied = field(factory=lambda: Applied(["+ account a"], [], 3))
+    routed: RouteView = field(factory=lambda: RouteView(route="uk", filters=["text"]))
     sent: Sent = field(factory=lambda: Sent("7", "g", 1))
     checks: list[Check] = field(factory=lambda: [Check("store", True)])
     asked: list[tuple[object, ...]] = field(factory=list)
@@ -58,6 +63,23 @@ class StandIn:
     ) -> Sent:
         self.asked.append((account, source, destination, text, receipt))
         return self.sent
+
+    async def route(self, account: str, source: str, destination: str, text: str) -> RouteView:
+        self.asked.append((account, source, destination, text))
+        return self.routed
+
+    async def balance(self, account: str) -> BalanceView:
+        return BalanceView("demo", "1.00", "0.00") if account == "demo" else NOBODY
+
+    async def top_up(self, account: str, amount: str, text: str) -> BalanceView:
+        self.asked.append((account, amount, text))
+        return await self.balance(account)
+
+    async def statement(
+        self, account: str, since: int, until: int, after: int
+    ) -> list[LedgerView] | None:
+        self.asked.append((account, since, until, after))
+        return [LedgerView(5, 1, "-0.01", "charge", "7")] if account == "demo" else None
 
     async def health(self) -> Health:
         return Health(self.checks)
@@ -132,6 +154,36 @@ def test_apply_hands_on_what_is_asked() -> None:
     assert (response.status, decoded(response)["errors"]) == (422, ["f:1: x: y; z"])
 
 
+def test_a_balance_is_told_and_topped_up() -> None:
+    """As an object; an unknown account is 404 where it is asked for, 422 where it gets money."""
+    operator = StandIn()
+    response = ask(operator, "GET", "/admin/balances/demo")
+    assert response.status == 200
+    shown = {"account": "demo", "balance": "1.00", "credit_limit": "0.00", "error": ""}
+    assert decoded(response) == shown
+    response = ask(operator, "GET", "/admin/balances/x")
+    assert (response.status, decoded(response)) == (404, {"error": "no account x"})
+    asked = {"account": "demo", "amount": "25.00", "text": "t"}
+    response = ask(operator, "POST", "/admin/topups", asked)
+    assert (response.status, decoded(response)) == (201, shown)
+    response = ask(operator, "POST", "/admin/topups", {"account": "x", "amount": "1"})
+    assert (response.status, decoded(response)["error"]) == (422, "no account x")
+    assert operator.asked == [("demo", "25.00", "t"), ("x", "1", "")]
+
+
+def test_a_statement_is_read_from_a_time_and_an_entry_on() -> None:
+    """An array; without parameters everything, and a parameter that is no number is 400."""
+    operator = StandIn()
+    response = ask(operator, "GET", "/admin/statements/demo?since=1&until=9&after=4")
+    assert response.status == 200
+    [entry] = decoded(response)
+    assert (entry["id"], entry["amount"], entry["reason"]) == (5, "-0.01", "charge")
+    assert ask(operator, "GET", "/admin/statements/x").status == 404
+    assert operator.asked == [("demo", 1, 9, 4), ("x", 0, (1 << 63) - 1, 0)]
+    response = ask(operator, "GET", "/admin/statements/demo?since=-1")
+    assert (response.status, "since" in decoded(response)["error"]) == (400, True)
+
+
 def test_send_hands_on_the_message() -> None:
     """A message that is accepted gives 201 and its id, one that is not 422 and why."""
     operator = StandIn()
@@ -142,6 +194,19 @@ def test_send_hands_on_the_message() -> None:
     operator.sent = Sent(error="no route")
     response = ask(operator, "POST", "/admin/messages", asked)
     assert (response.status, decoded(response)["error"]) == (422, "no route")
+
+
+def test_route_tells_where_a_message_would_go() -> None:
+    """One that would be refused gives 422 and why; text and account may be left out."""
+    operator = StandIn()
+    asked = {"account": "demo", "from": "1", "to": "2", "text": "t"}
+    response = ask(operator, "POST", "/admin/route", asked)
+    assert response.status == 200
+    assert {"route": "uk", "filters": ["text"], "error": ""}.items() <= decoded(response).items()
+    operator.routed = RouteView(error="no route")
+    response = ask(operator, "POST", "/admin/route", {"from": "1", "to": "2"})
+    assert (response.status, decoded(response)["error"]) == (422, "no route")
+    assert operator.asked == [("demo", "1", "2", "t"), ("", "1", "2", "")]
 
 
 @pytest.mark.parametrize(

@@ -43,11 +43,11 @@ def carrier(name: str, port: int, **settings: Any) -> str:
     )
 
 
-def route(*carriers: str, name: str = "default", prefix: str = "") -> str:
+def route(*carriers: str, name: str = "default", prefix: str = "", price: str = "0.01") -> str:
     """Provisioning of a route."""
     return (
         f'[[route]]\nname = "{name}"\nprefixes = ["{prefix}"]\n'
-        f"carriers = {json.dumps(list(carriers))}\n"
+        f'carriers = {json.dumps(list(carriers))}\nprice = "{price}"\n'
     )
 
 

@@ -1,4 +1,5 @@
-"""Reads the store of a gateway that does not run: state and queue must be in step (I3)."""
+"""Reads the store of a gateway that does not run: state and queue must be in step (I3),
+and money must add up (I8)."""
 
 import shutil
 import sqlite3
@@ -9,7 +10,7 @@ from smsgw.store.records import FINAL_STATES
 
 
 def laws_of_the_store(database: Path) -> list[str]:
-    """What breaks I3 in the store, which is left as it is."""
+    """What breaks I3 or I8 in the store, which is left as it is."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, "copy.db")
         for suffix in ("", "-wal"):
@@ -29,6 +30,10 @@ def _laws(connection: sqlite3.Connection) -> list[str]:
         row[0]: row[1:]
         for row in connection.execute("SELECT id, direction, state, parts FROM message")
     }
+    sums = "SELECT account, sum(amount) FROM ledger GROUP BY account"
+    balances = dict(connection.execute("SELECT account, amount FROM balance"))
+    if dict.fromkeys(balances, 0) | dict(connection.execute(sums)) != balances:
+        return ["the ledger does not add up to the balances (I8)"]
     entries: dict[int, list[tuple[int, int]]] = {}
     for message, kind, part in connection.execute("SELECT message, kind, part FROM queue"):
         entries.setdefault(message, []).append((kind, part))

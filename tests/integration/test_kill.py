@@ -66,6 +66,7 @@ window = {CARRIER_WINDOW}
 name = "default"
 prefixes = [""]
 carriers = ["north", "south"]
+price = "0.01"
 """
 
 

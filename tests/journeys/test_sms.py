@@ -255,6 +255,20 @@ class SmsTest(Scene):
         assert await self.waiting() == {}
         assert north.smsc.counts.submits == 0
 
+    async def test_without_credit_a_message_is_refused(self) -> None:
+        """The last of it is spent; then SMPP says 0x45 and REST 1031, nothing is kept."""
+        north = await self.smsc()
+        priced = route("north", price="0.02")
+        await self.apply(account(balance="0.03"), carrier("north", north.port), priced)
+        esme = await self.esme()
+        assert (await esme.submit()).status == Status.ESME_ROK
+        assert (await esme.submit()).status == Status.ESME_RSUBMITFAIL
+        status, body = await self.rest(
+            {"source": NUMBER, "destination": HANDSET, "messageText": "Hello"}
+        )
+        assert (status, body["code"]) == (402, 1031), body
+        assert (await self.admin("/admin/balances/acme"))["balance"] == "0.01"
+
     # By which carrier.
 
     async def test_the_longest_prefix_wins(self) -> None:

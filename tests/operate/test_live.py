@@ -10,7 +10,7 @@ from twisted.trial.unittest import TestCase
 
 from smsgw.identities import to_guid, to_hex
 from smsgw.login import Login
-from smsgw.operate.operator import Applied, Check, Sent, Unavailable
+from smsgw.operate.operator import Applied, CarrierTry, Check, RouteView, Sent, Unavailable
 from smsgw.store import provision as store
 from smsgw.store import schema
 from smsgw.store.secrets import SecretsUnusable
@@ -81,6 +81,18 @@ class ShownTests(LiveCase):
         [carrier] = self.ask(self.operator.carriers())
         assert (carrier.state, carrier.reason) == ("waiting", "wrong password")
         assert before <= carrier.since <= int((time.time() - 60) * 1000)
+
+    def test_a_message_goes_to_a_carrier_that_is_up(self) -> None:
+        """The first of the route is down, so the next one is tried first."""
+        south = NORTH[NORTH.index("[[carrier]]") :].replace('"north"', '"south"', 1)
+        self.apply(south.replace('["north"]', '["north", "south"]'))
+        up = self.a_side(ALink(False, "waiting", "refused", 0.0), ALink(True, "up", "", 0.0))
+        self.gateway.carriers.sides["south"] = up
+        self.a_side(ALink(False, "waiting", "refused", 0.0))
+        sent = self.send()
+        assert sent.error == ""
+        queues = self.ask(self.operator.queues())
+        assert [one.name for one in queues] == ["carrier:south"]
 
     def a_side(self, *links: ALink) -> Any:
         @define
@@ -220,6 +232,149 @@ class ApplyTests(LiveCase):
         self.patch(store, "prepare", racing)
         self.apply('[[account]]\nname = "second"\n')
         assert {"first", "second"} <= set(self.gateway.tables.accounts)
+
+
+class MoneyTests(LiveCase):
+    def setUp(self) -> None:
+        super().setUp()
+        prepaid = NORTH.replace("rate = 50", 'balance = "0.03"\nrefund = []')
+        self.priced = prepaid.replace('prefixes = ["44"]', 'prefixes = ["44"]\nprice = "0.02"')
+        self.apply(self.priced)
+
+    def has(self) -> str:
+        """What the account has, which is shown the same everywhere."""
+        balance: str = self.ask(self.operator.balance("acme")).balance
+        [account] = self.ask(self.operator.accounts())
+        assert account.balance == balance
+        return balance
+
+    def test_what_is_provisioned_is_charged_at_once(self) -> None:
+        """To the last, and then a message is refused."""
+        assert self.send().error == ""
+        assert self.has() == "0.01"
+        assert self.send().error.startswith("Insufficient credit")
+        assert self.has() == "0.01"
+
+    def test_a_top_up_may_be_spent_at_once(self) -> None:
+        """And it is in the statement with its text."""
+        self.send()
+        view = self.ask(self.operator.top_up("acme", "0.01", "Invoice 7"))
+        assert (view.error, view.balance) == ("", "0.02")
+        sent = self.send()
+        assert (sent.error, self.has()) == ("", "0.00")
+        rows = self.ask(self.operator.statement("acme", 0, 1 << 62, 0))
+        assert [(row.reason, row.amount, row.text) for row in rows] == [
+            ("opening", "0.03", ""),
+            ("charge", "-0.02", ""),
+            ("top-up", "0.01", "Invoice 7"),
+            ("charge", "-0.02", ""),
+        ]
+        assert rows[-1].message == sent.id
+
+    def test_applying_another_balance_gives_nothing(self) -> None:
+        """Only a top-up does."""
+        self.send()
+        self.apply(self.priced.replace('"0.03"', '"5.00"'))
+        assert self.has() == "0.01"
+        assert self.send().error
+
+    def test_a_top_up_that_is_not_stored_gives_nothing(self) -> None:
+        """It is told, and nothing may be spent."""
+        self.gateway.journal.broken = "disk full"
+        failed = self.failureResultOf(
+            Deferred.fromCoroutine(self.operator.top_up("acme", "1", "")), Unavailable
+        )
+        assert "disk full" in failed.getErrorMessage()
+        self.gateway.journal.broken = ""
+        assert self.has() == "0.03"
+        assert self.gateway.balances.of("acme") == 300
+
+    def test_what_cannot_be_added_is_told(self) -> None:
+        """An account that is not there, no amount, too much, a text that is none."""
+        for account, amount, text, why in (
+            ("nobody", "1", "", "no account nobody"),
+            ("acme", "-1", "", "no amount"),
+            ("acme", "0.0000", "", "no amount"),
+            ("acme", "1", "a\nb", "must be printable"),
+        ):
+            assert why in self.ask(self.operator.top_up(account, amount, text)).error
+        for _ in range(10):
+            self.ask(self.operator.top_up("acme", "9" * 12, ""))
+        assert "too large" in self.ask(self.operator.top_up("acme", "9" * 12, "")).error
+        assert self.ask(self.operator.statement("nobody", 0, 1, 0)) is None
+
+
+CODES = """
+[[route]]
+name = "codes"
+prefixes = ["447"]
+carriers = ["north"]
+text = "code"
+[[route]]
+name = "more-uk"
+prefixes = ["44"]
+carriers = ["north"]
+price = "0.0250"
+select = "least-cost"
+"""
+
+
+class RouteTests(LiveCase):
+    def route(self, text: str = "Hello", account: str = "acme", **fields: str) -> RouteView:
+        given = {"source": "ACME", "destination": "07700900123", **fields}
+        found: RouteView = self.ask(self.operator.route(account, text=text, **given))
+        return found
+
+    def test_a_route_is_told_with_its_reasons(self) -> None:
+        """Prefix, filters, what was passed over, carriers with their links, parts and price."""
+        self.apply(CODES)
+        found = self.route("Your code")
+        assert (found.route, found.prefix, found.filters) == ("codes", "447", ["text"])
+        assert (found.rivals, found.passed_over, found.error) == ([], [], "")
+        assert (found.destination, found.parts, found.coding) == ("447700900123", 1, "GSM")
+        assert found.carriers == [CarrierTry("north", False)]
+        found = self.route("\u0416" * 71)
+        assert (found.route, found.prefix, found.select) == ("uk", "44", "least-cost")
+        assert (found.rivals, found.passed_over) == (["more-uk"], ["codes: text"])
+        assert (found.parts, found.coding) == (2, "UCS2")
+
+    def test_the_price_is_that_of_all_parts(self) -> None:
+        """As an exact decimal."""
+        self.apply(NORTH.replace('prefixes = ["44"]', 'prefixes = ["44"]\nprice = "0.0250"'))
+        assert self.route("x" * 161).price == "0.0500"
+
+    def test_what_would_be_refused_is_told_with_the_reason(self) -> None:
+        """Also when there is a route, and when the account cannot send at all."""
+        assert "no route for 33123456789" in self.route(destination="+33123456789").error
+        assert self.route("x" * 2000).error
+        assert "no account nobody" in self.route(account="nobody").error
+        self.apply(
+            NORTH.replace("rate = 50", 'balance = "0"').replace(
+                'prefixes = ["44"]', 'prefixes = ["44"]\nprice = "1"'
+            )
+        )
+        found = self.route()
+        assert (found.route, found.price) == ("uk", "1")
+        assert found.error
+        self.apply(NORTH.replace("rate = 50", "suspended = true"))
+        found = self.route()
+        assert (found.route, found.carriers, bool(found.error)) == ("", [], True)
+
+    def test_nothing_is_kept_or_counted(self) -> None:
+        """Nor does it use up the account's rate."""
+        for _ in range(200):
+            assert self.route().error == ""
+        assert self.ask(self.operator.queues()) == []
+        assert self.gateway.acceptance.accepted == {}
+        assert self.gateway.acceptance.refused == {}
+        assert self.gateway.known.known == {}
+
+    def test_without_an_account_anybody_sends(self) -> None:
+        """But not by a route of certain accounts."""
+        assert self.route(account="").route == "uk"
+        self.apply(NORTH.replace('prefixes = ["44"]', 'prefixes = ["44"]\naccounts = ["acme"]'))
+        assert self.route(account="").passed_over == ["uk: account"]
+        assert self.route().route == "uk"
 
 
 class SendTests(LiveCase):

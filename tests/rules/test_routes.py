@@ -1,22 +1,31 @@
 """Routes: the longest prefix, then the lowest priority number, then a share by weight."""
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smsgw.message import Message
 from smsgw.provisioning import Route
 from smsgw.rules.routes import RouteTable
 
 
-def a_route(name: str, *prefixes: str, priority: int = 0, weight: int = 1) -> Route:
-    return Route(name, list(prefixes), ["north"], priority=priority, weight=weight)
+def a_route(name: str, *prefixes: str, **fields: Any) -> Route:
+    return Route(name, list(prefixes), ["north"], **fields)
+
+
+def a_message(text: str, **fields: Any) -> Message:
+    return Message(source="ACME", destination="447700900123", text=text, **fields)
+
+
+def named(route: Route | None) -> str | None:
+    return route.name if route is not None else None
 
 
 def matched(routes: list[Route], destination: str, chance: float = 0.0) -> str | None:
-    route = RouteTable(routes, lambda: chance).match(destination)
-    return route.name if route is not None else None
+    return named(RouteTable(routes, lambda: chance).match(destination))
 
 
 def test_the_longest_prefix_wins() -> None:
@@ -73,6 +82,72 @@ def test_a_worse_priority_has_no_share() -> None:
     assert {matched(routes, "447700900123", n / 10) for n in range(10)} == {"good"}
 
 
+def test_round_robin_takes_turns() -> None:
+    """Each route takes the next message, whatever the weights."""
+    routes = [
+        a_route("a", "44", select="round-robin", weight=9),
+        a_route("b", "44", select="round-robin"),
+    ]
+    table = RouteTable(routes)
+    assert [named(table.match("447700900123")) for _ in range(4)] == ["a", "b", "a", "b"]
+
+
+def test_least_cost_takes_the_lowest_price() -> None:
+    """Prices are compared as amounts, not as texts; of the same price the first is taken."""
+    routes = [
+        a_route("a", "44", price="0.1", select="least-cost"),
+        a_route("b", "44", price="0.0900", select="least-cost"),
+        a_route("c", "44", price="0.09", select="least-cost"),
+    ]
+    assert matched(routes, "447700900123", 0.99) == "b"
+
+
+def test_where_routes_select_differently_the_price_goes_first() -> None:
+    """least-cost goes before round-robin before weight."""
+    routes = [
+        a_route("a", "44", price="2", select="round-robin"),
+        a_route("b", "44", price="1", select="least-cost"),
+        a_route("c", "44", price="3"),
+    ]
+    assert matched(routes, "447700900123") == "b"
+
+
+def test_a_route_whose_filters_do_not_match_is_passed_over() -> None:
+    """Then the next priority is asked, and then the next shorter prefix."""
+    filtered = a_route("mobile", "447", text="code")
+    table = RouteTable([a_route("uk", "44"), filtered])
+    code, other = a_message("Your code"), a_message("Hello")
+    assert named(table.match("447700900123", code)) == "mobile"
+    assert named(table.match("447700900123", other)) == "uk"
+    second = a_route("second", "447", priority=1)
+    table = RouteTable([a_route("uk", "44"), second, filtered])
+    assert named(table.match("447700900123", code)) == "mobile"
+    assert named(table.match("447700900123", other)) == "second"
+
+
+def test_without_a_message_filters_do_not_match() -> None:
+    """Of a destination alone nothing else is known."""
+    assert matched([a_route("mobile", "447", text="code")], "447700900123") is None
+
+
+def test_the_explanation_has_the_choice_and_what_was_passed_over() -> None:
+    """The rivals of one prefix and priority, and the filter that did not let the message pass."""
+    routes = [
+        a_route("uk", "44"),
+        a_route("also-uk", "44"),
+        a_route("worse", "44", priority=1),
+        a_route("codes", "447", text="code"),
+        a_route("nights", "447", hours="22:00-06:00", text="code"),
+    ]
+    message = a_message("Hello", accepted_at=1_800_000_000_000)  # 08:00
+    found = RouteTable(routes).explain("447700900123", message)
+    assert found.prefix == "44"
+    assert [one.name for one in found.rivals] == ["uk", "also-uk"]
+    passed_over = [(one.name, why) for one, why in found.passed_over]
+    assert passed_over == [("codes", "text"), ("nights", "hours")]
+    assert RouteTable(routes).explain("33123456789", message).rivals == []
+
+
 @given(
     st.lists(
         st.tuples(st.text("1234", max_size=4), st.integers(0, 2), st.integers(1, 3)), max_size=12
@@ -96,3 +171,44 @@ def test_the_table_finds_what_a_search_finds(
     best = max((len(r.prefixes[0]), -r.priority) for r in matching)
     assert found is not None
     assert (len(found.prefixes[0]), -found.priority) == best
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.text("12", max_size=4), min_size=1, max_size=3),
+            st.integers(0, 2),
+            st.sampled_from(["", "a", "b"]),
+            st.sampled_from([[], ["ACME"], ["44"]]),
+        ),
+        max_size=12,
+    ),
+    st.text("12", min_size=3, max_size=6),
+    st.sampled_from(["a", "b", "ab", ""]),
+    st.floats(0, 1, exclude_max=True),
+)
+def test_with_filters_the_table_finds_what_a_search_finds(
+    forms: list[tuple[list[str], int, str, list[str]]],
+    destination: str,
+    text: str,
+    chance: float,
+) -> None:
+    """The route is one of the best that let the message pass, and the explanation has it."""
+    routes = [
+        a_route(str(n), *prefixes, priority=priority, text=pattern, sources=sources)
+        for n, (prefixes, priority, pattern, sources) in enumerate(forms)
+    ]
+    ranks = {
+        (route.name, prefix): (len(prefix), -route.priority)
+        for route in routes
+        for prefix in route.prefixes
+        if destination.startswith(prefix)
+        and route.text in text
+        and (not route.sources or "ACME" in route.sources)
+    }
+    best = {name for (name, _), rank in ranks.items() if rank == max(ranks.values())}
+    table = RouteTable(routes, lambda: chance)
+    message = a_message(text)
+    found = named(table.match(destination, message))
+    assert found in best if best else found is None
+    assert {one.name for one in table.explain(destination, message).rivals} == best

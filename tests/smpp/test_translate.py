@@ -518,3 +518,38 @@ def test_what_cannot_be_cut_is_a_value_error(esm_class: int, payload: bytes) -> 
     pdu = DeliverSm(esm_class=esm_class, tlvs=[(int(Tag.MESSAGE_PAYLOAD), payload)])
     with pytest.raises(ValueError, match=r"parts|concatenation|header"):
         translate.segments_of(pdu)
+
+
+@pytest.mark.parametrize(
+    ("sender", "ton", "npi"), [("ACME", 5, 0), ("447700900999", 1, 1), ("88811", 3, 0)]
+)
+def test_a_sender_is_rewritten_with_the_ton_of_its_form(sender: str, ton: int, npi: int) -> None:
+    """Only in the PDU: the message stays as it was."""
+    of = accepted(message(submit(source_addr_ton=1, source_addr_npi=1)))
+    before = evolve(of)
+    pdu = sent(of)
+    rewriting = translate.rewriting(sender=sender)
+    assert rewriting is not None
+    rewriting.apply(pdu)
+    written = (pdu.source_addr, pdu.source_addr_ton, pdu.source_addr_npi)
+    assert written == (sender.encode(), ton, npi)
+    assert of == before
+    assert evolve(pdu, source_addr=b"", source_addr_ton=0, source_addr_npi=0) == evolve(
+        sent(of), source_addr=b"", source_addr_ton=0, source_addr_npi=0
+    )
+
+
+def test_types_of_numbers_and_the_protocol_are_rewritten_as_given() -> None:
+    """Also to 0, and over what the sender's form says."""
+    pdu = sent(accepted(message(submit(protocol_id=7))))
+    rewriting = translate.rewriting("ACME", 0, 8, 2, 0, 0)
+    assert rewriting is not None
+    rewriting.apply(pdu)
+    assert (pdu.source_addr, pdu.source_addr_ton, pdu.source_addr_npi) == (b"ACME", 0, 8)
+    assert (pdu.dest_addr_ton, pdu.dest_addr_npi, pdu.protocol_id) == (2, 0, 0)
+    assert pdu.destination_addr == b"447700900123"
+
+
+def test_without_anything_to_rewrite_there_is_no_rewriting() -> None:
+    """So it costs nothing."""
+    assert translate.rewriting() is None

@@ -1,0 +1,106 @@
+"""Filters: what a route asks for beside the destination."""
+
+from typing import Any
+
+import pytest
+
+from smsgw.message import UDHI, Message
+from smsgw.provisioning import Route
+from smsgw.rules import filters
+
+AT_8 = 1_800_000_000_000  # 2027-01-15 08:00 UTC
+HOUR = 3600_000
+
+
+def why(message: Message, **asked: Any) -> str:
+    """The filter that a message does not pass, "" if it passes."""
+    test = filters.compiled(Route("r", [""], ["north"], **asked))
+    assert test is not None
+    return test(message)
+
+
+def a_message(**fields: Any) -> Message:
+    given: dict[str, Any] = {"source": "447700900000", "destination": "33123456789"}
+    return Message(**{**given, "account": "acme", "accepted_at": AT_8, **fields})
+
+
+def test_a_route_that_asks_for_nothing_has_no_test() -> None:
+    """Such routes cost nothing; a zone alone asks for nothing."""
+    assert filters.compiled(Route("r", [""], ["north"], time_zone="Europe/London")) is None
+
+
+def test_accounts_are_named() -> None:
+    """Only the accounts of the list may use the route."""
+    assert why(a_message(), accounts=["other", "acme"]) == ""
+    assert why(a_message(), accounts=["other"]) == "account"
+
+
+@pytest.mark.parametrize(
+    ("source", "passes"),
+    [("447700900000", True), ("44", True), ("4", False), ("ACME", True), ("ACME 2", False)],
+)
+def test_sources_are_leading_digits_or_whole_names(source: str, passes: bool) -> None:
+    """A name is no beginning of other names."""
+    assert (why(a_message(source=source), sources=["44", "ACME"]) == "") is passes
+
+
+def test_a_text_is_searched_in_what_the_parts_say() -> None:
+    """Whether the text was given, or octets with headers in any coding."""
+    assert why(a_message(text="Your code: 1234"), text=r"code.{0,3}\d{4}") == ""
+    assert why(a_message(text="Hello"), text="code") == "text"
+    ucs2 = a_message(parts=["\u0436code".encode("utf-16-be")], data_coding=8)
+    assert why(ucs2, text="\u0436c") == ""
+    halves = [b"\5\0\3\1\2\1Your co", b"\5\0\3\1\2\2de: 1234"]
+    assert why(a_message(parts=halves, esm_class=UDHI), text="^Your code: 1234$") == ""
+
+
+def test_what_is_no_text_has_none() -> None:
+    """Binary octets, and a header that is none, match no word."""
+    assert why(a_message(parts=[b"code"], data_coding=4), text="code") == "text"
+    assert why(a_message(parts=[b"\xffcode"], esm_class=UDHI), text="code") == "text"
+
+
+def test_only_the_first_thousand_characters_are_searched() -> None:
+    """What a pattern costs is bounded, also when a message has many parts."""
+    assert why(a_message(text="x" * 996 + "code"), text="code") == ""
+    assert why(a_message(text="x" * 997 + "code"), text="code") == "text"
+    assert why(a_message(parts=[b"x" * 100] * 10 + [b"code"]), text="code") == "text"
+
+
+@pytest.mark.parametrize(
+    ("hours", "zone", "passes"),
+    [
+        ("08:00-20:00", "UTC", True),
+        ("00:00-08:00", "UTC", False),
+        ("09:00-24:00", "Europe/Berlin", True),
+        ("08:00-09:00", "Europe/Berlin", False),
+        ("22:00-06:00", "UTC", False),
+        ("22:00-08:01", "UTC", True),
+        ("16:00-02:00", "Asia/Tokyo", True),
+    ],
+)
+def test_hours_are_those_of_a_zone(hours: str, zone: str, passes: bool) -> None:
+    """The begin is in the span, the end is not; it may go over midnight."""
+    assert (why(a_message(), hours=hours, time_zone=zone) == "") is passes
+
+
+def test_hours_follow_summer_time() -> None:
+    """In July London is an hour ahead of UTC."""
+    july = AT_8 + 180 * 24 * HOUR
+    asked = {"hours": "08:00-09:00", "time_zone": "Europe/London"}
+    assert why(a_message(), **asked) == ""
+    assert why(a_message(accepted_at=july), **asked) == "hours"
+    assert why(a_message(accepted_at=july - HOUR), **asked) == ""
+
+
+def test_the_hours_of_a_scheduled_message_are_when_it_goes_out() -> None:
+    """A message accepted in the morning for the night goes the way of the night."""
+    assert why(a_message(schedule_at=AT_8 + 15 * HOUR), hours="22:00-06:00") == ""
+
+
+def test_all_filters_must_pass() -> None:
+    """The first one that does not is told."""
+    asked: dict[str, Any] = {"accounts": ["acme"], "sources": ["44"], "text": "code"}
+    assert why(a_message(text="code"), **asked) == ""
+    assert why(a_message(text="Hello"), **asked) == "text"
+    assert why(a_message(source="33", text="Hello"), **asked) == "source"
