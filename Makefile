@@ -28,7 +28,7 @@ $(VENV)/installed: setup.cfg
 	touch $@
 
 $(VENV)/tests-installed: $(VENV)/installed setup.cfg
-	$(BIN)/pip install --quiet --config-settings editable_mode=compat --editable '.[test]'
+	$(BIN)/pip install --quiet --config-settings editable_mode=compat --editable '.[test,bench]'
 	touch $@
 
 tools: $(VENV)/tests-installed
