@@ -2,4 +2,5 @@
 know the product.
 
 ``accept`` → ``route`` → ``send`` → ``settle`` → ``receipts`` → ``inbound`` → ``handover``.
+What an account may still spend is in ``money``, which ``accept`` and ``settle`` consult.
 """

@@ -72,11 +72,6 @@ def read_body(request: Request) -> Parameters:
     )
 
 
-def read_query(request: Request) -> Parameters:
-    """The parameters in the query string. Raises ParameterError."""
-    return _form(request.query_text)
-
-
 def _form(octets: bytes) -> Parameters:
     try:
         pairs = parse_qsl(octets.decode("ascii"), keep_blank_values=True, errors="strict")

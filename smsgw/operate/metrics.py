@@ -79,6 +79,8 @@ class Metrics(Collector):
         for name, words, value in (
             ("smsgw_handovers", "Receipts and MO handed over.", g.handover.delivered),
             ("smsgw_handovers_refused", "Refused by the account.", g.handover.refused),
+            ("smsgw_handovers_unanswered", "The account did not answer.", g.handover.unanswered),
+            ("smsgw_mo_accepted", "MO stored for an account.", g.inbound.received),
             ("smsgw_receipts_matched", "Receipts matched.", g.awaited.matched),
             ("smsgw_receipts_unmatched", "Receipts of no known message.", g.awaited.unmatched),
             ("smsgw_mo_nobodys", "MO for numbers of no account.", g.inbound.nobodys),

@@ -61,11 +61,6 @@ def int1() -> Any:
     return attrs.field(default=0, metadata={WIRE: Int(1)})
 
 
-def int2() -> Any:
-    """Int2, 0 by default."""
-    return attrs.field(default=0, metadata={WIRE: Int(2)})
-
-
 def int4() -> Any:
     """Int4, 0 by default."""
     return attrs.field(default=0, metadata={WIRE: Int(4)})
