@@ -112,6 +112,13 @@ class Message:
     account: str = ""
     credential: str = ""
     direction: int = 0
+    tag: str = ""  # what routes may ask for: of the request, else of the credential
+    kind: str = "sms"  # or "mms"
+    costcentre: str = ""  # for statements, 10 characters at most (spec/aaisp.md)
+    private: bool = False  # statements leave its details out
+    report_to: str = ""  # URL or e-mail address that is told what became of it (``srr``)
+    via: str = ""  # the number that forwarded it from handset to handset (A-R13)
+    exempt: bool = False  # an opt-out's own confirmation: not stopped by it (E-D14); not stored
 
     # What the gateway decided at acceptance.
     id: int = 0
@@ -128,6 +135,9 @@ class Message:
     done_at: int = 0
     error: int = 0  # code of spec/link-smpp.md section 3, 0 = none
     network_error: str = ""  # as the carrier gave it
+    refusal: str = ""  # name of the ``Reason`` for which it was refused and yet kept
+    # Of an MO, where it goes: part number of its queue entries -> target.
+    targets: list[str] = field(factory=list)
     # What carriers acknowledged: part number -> (carrier, its id, when, MessageState of the part).
     acknowledged: dict[int, "Acknowledgement"] = field(factory=dict)
 

@@ -23,6 +23,7 @@ from smsgw.config import Config
 from smsgw.doors import Doors
 from smsgw.esmes import Esmes, Wordings
 from smsgw.flow.accept import Acceptance
+from smsgw.flow.expiry import Expiry
 from smsgw.flow.handover import Handover
 from smsgw.flow.inbound import Inbound
 from smsgw.flow.money import Balances
@@ -79,12 +80,14 @@ class Gateway(Service):
         self.settlement = Settlement(
             self.current,
             self.queues,
-            self.journal,
             self.known,
             self.awaited,
             self.identities,
             self.balances,
             reactor,
+        )
+        self.expiry = Expiry(
+            self.current, self.queues, self.journal, self.known, self.settlement, reactor
         )
         self.receipts = Receipts(
             self.current, self.queues, self.journal, self.known, self.awaited, self.settlement
@@ -129,7 +132,7 @@ class Gateway(Service):
         self.identities.allotted_at_least(await self.journal.run(records.highest_id))
         await self.awaited.load(self.journal)
         await self.queues.load()
-        self.settlement.start()
+        self.expiry.start()
         await self._listen()
         _log.info(
             "smsgw {version} is ready: store {store}, {accounts} accounts, {carriers} carriers",
@@ -305,7 +308,7 @@ class Gateway(Service):
 
     def _forsake(self, carrier: str) -> None:
         _log.info("carrier {name} is no more: what waits for it finds another", name=carrier)
-        Deferred.fromCoroutine(self.settlement.forsake(carrier)).addErrback(
+        Deferred.fromCoroutine(self.expiry.forsake(carrier)).addErrback(
             lambda failure: _log.failure("carrier {name}: forsake", failure, name=carrier)
         )
 
@@ -330,7 +333,7 @@ class Gateway(Service):
         if self._reviewing.running:
             self._reviewing.stop()
         self.queues.stop()
-        self.settlement.stop()
+        self.expiry.stop()
         await self.journal.stop()
         close_store(self._engine)
 

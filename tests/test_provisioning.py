@@ -19,6 +19,9 @@ from smsgw.provisioning import (
     diff,
     parse,
 )
+from smsgw.provisioning.accounts import Pool
+from smsgw.provisioning.operators import Operator
+from smsgw.provisioning.routing import Filter, Network, Price, PriceList
 
 SAMPLE = Path(__file__).parents[1] / "etc" / "provisioning.toml"
 HASH = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaA"
@@ -113,7 +116,8 @@ carriers = ["nroth"]
         'p.toml:11: account.credential.username: "acme" of kind smpp is taken at p.toml:6; '
         "it must be unique",
         'p.toml:14: account.number.address: "+447700900000" is not allowed; it must be 3 to '
-        '15 digits in international form without + or 00, such as "447700900000"',
+        '15 digits in international form without + or 00, such as "447700900000", '
+        'leading digits with "*" such as "44770090*", a name of 1 to 11 characters, or an ICCID',
         'p.toml:15: account.number.targets: "https://www.example.com/in?" is no target of this '
         'release; it must be "smpp" (to the account\'s SMPP sessions)',
         'p.toml:17: account.name: "acme" is taken at p.toml:2; it must be unique',
@@ -465,8 +469,14 @@ FORMS = {
     "account": Account,
     "account.credential": Credential,
     "account.number": Number,
+    "account.pool": Pool,
     "carrier": Carrier,
     "route": Route,
+    "network": Network,
+    "price_list": PriceList,
+    "price_list.price": Price,
+    "filter": Filter,
+    "operator": Operator,
 }
 
 
@@ -477,7 +487,8 @@ def test_any_value_of_any_key_is_taken_or_told(data: st.DataObject) -> None:
     keys = [one.name for one in attrs.fields(FORMS[table])]
     chosen = data.draw(st.lists(st.sampled_from(keys), unique=True, max_size=4))
     lines = [f"{key} = {data.draw(values)}" for key in chosen]
-    parent = '[[account]]\nname = "a"\n' if "." in table else ""
+    above = table.partition(".")[0]
+    parent = f'[[{above}]]\nname = "a"\n' if "." in table else ""
     text = f"{parent}[[{table}]]\n" + "\n".join(lines)
     assert all(line.startswith("p.toml:") for line in faults_of(text))
 

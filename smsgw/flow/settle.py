@@ -9,10 +9,9 @@ import time
 from collections.abc import Callable
 from typing import cast
 
-from sqlalchemy import Connection, select
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall, deferLater
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -29,8 +28,8 @@ from smsgw.rules.tables import Tables
 from smsgw.smpp import translate
 from smsgw.smpp.constants import TEMPORARY, status_name
 from smsgw.smpp.pdu import Pdu, SubmitSmResp
-from smsgw.store import records, schema
-from smsgw.store.journal import Journal, StoreFailed
+from smsgw.store import schema
+from smsgw.store.journal import StoreFailed
 from smsgw.store.records import Records
 
 _log = Logger()
@@ -38,8 +37,6 @@ _log = Logger()
 HANDOVER_MS = 72 * 3600_000  # how long a receipt or MO waits for its account (L-D10, L-D29)
 RETRY_S = (1, 2, 5, 10, 20, 30, 60)  # after temporary refusals; the last one again and again
 _STORE_RETRY_S = 1.0
-_EXPIRE_S = 5.0
-_EXPIRE_BATCH = 500
 
 _UNANSWERED = 5  # sends without an answer before the next carrier gets the message
 
@@ -56,7 +53,6 @@ class Settlement:
         self,
         tables: Callable[[], Tables],
         queues: EmbeddedQueues,
-        journal: Journal,
         known: Records,
         awaited: Awaited,
         identities: Identities,
@@ -66,27 +62,14 @@ class Settlement:
     ) -> None:
         self._tables = tables
         self._queues = queues
-        self._journal = journal
         self._known = known
         self._awaited = awaited
         self._allot = identities.allot
         self._balances = balances
         self._clock = clock
         self._now = now
-        self._expiring: LoopingCall | None = None
         # Transactions that wait to be tried again; what follows from them must not overtake them.
         self.unstored = 0
-
-    def start(self) -> None:
-        """Begins to look for what has expired."""
-        self._expiring = LoopingCall(self._expire)
-        self._expiring.clock = self._clock
-        self._expiring.start(_EXPIRE_S)
-
-    def stop(self) -> None:
-        """Stops looking."""
-        if self._expiring is not None and self._expiring.running:
-            self._expiring.stop()
 
     def settle(self, carrier: str, answers: list[tuple[Entry, Pdu | None]]) -> Deferred[None]:
         """Fires when the outcome of these sends is durable; tried again until the store takes it.
@@ -115,7 +98,7 @@ class Settlement:
         Once is mostly the link's fault, so it goes out again at once; what has no answer again and
         again may be what breaks the link, and gives way to others.
         """
-        if entry.attempts >= _UNANSWERED and self._fail_over(entry, carrier, transaction, now):
+        if entry.attempts >= _UNANSWERED and self.fail_over(entry, carrier, transaction, now):
             return
         wait = RETRY_S[min(entry.attempts, len(RETRY_S)) - 1] if entry.attempts else 0
         transaction.postpone(entry, now + wait * 1000)
@@ -143,23 +126,24 @@ class Settlement:
     def _refused(
         self, entry: Entry, carrier: str, status: int, transaction: Transaction, now: int
     ) -> None:
-        if self._fail_over(entry, carrier, transaction, now):
+        if self.fail_over(entry, carrier, transaction, now):
             return
         transaction.settled.append(entry)
         error = self._tables().codes_of(carrier).of_status(status)
-        self._failed(
+        self.failed(
             entry, carrier, MessageState.UNDELIVERABLE, error, status_name(status), transaction, now
         )
 
-    def _fail_over(self, entry: Entry, carrier: str, transaction: Transaction, now: int) -> bool:
+    def fail_over(self, entry: Entry, carrier: str, transaction: Transaction, now: int) -> bool:
         """The entry goes to the route's next carrier; False if there is none."""
         following = route.next_carrier(entry.message, carrier, self._tables())
         if following is None:
             return False
-        self._redirect(entry, following, transaction, now)
+        self.redirect(entry, following, transaction, now)
         return True
 
-    def _redirect(self, entry: Entry, carrier: str, transaction: Transaction, now: int) -> None:
+    def redirect(self, entry: Entry, carrier: str, transaction: Transaction, now: int) -> None:
+        """The entry goes to another carrier, as if it had not been tried before."""
         transaction.settled.append(entry)
         queue = route.carrier_queue(carrier)
         due = max(now, entry.due)
@@ -176,40 +160,6 @@ class Settlement:
             )
         )
 
-    async def _waiting(self, queue: str) -> list[Entry]:
-        """Some entries of a queue that nobody has taken."""
-        q = schema.queue.c
-
-        def read(connection: Connection) -> tuple[list[schema.QueueRow], list[Message]]:
-            query = select(schema.queue).where(q.queue == queue).limit(_EXPIRE_BATCH)
-            rows = [schema.QueueRow(*row) for row in connection.execute(query)]
-            return rows, records.read(connection, list({row.message for row in rows}))
-
-        return self._untaken(*await self._journal.run(read))
-
-    def _untaken(self, rows: list[schema.QueueRow], messages: list[Message]) -> list[Entry]:
-        known = self._known.adopt(messages)
-        entries = []
-        for row in rows:
-            entry = self._queues.held(row.id, row.queue)
-            message = known.get(row.message)
-            # What a carrier or session has just been given is settled by its answer.
-            if message is not None and (entry is None or not entry.taken):
-                entries.append(
-                    entry
-                    or Entry(
-                        row.id,
-                        row.queue,
-                        row.due,
-                        row.kind,
-                        message,
-                        row.part,
-                        row.attempts,
-                        row.expires_at,
-                    )
-                )
-        return entries
-
     def unsendable(self, entries: list[Entry], why: str) -> None:
         """What cannot even be written to a carrier ends its message."""
         now = int(self._now() * 1000)
@@ -218,46 +168,12 @@ class Settlement:
             _log.error("message {id}: cannot be sent: {why}", id=entry.message.id, why=why)
             transaction.settled.append(entry)
             carrier = entry.queue.partition(":")[2]
-            self._failed(
+            self.failed(
                 entry, carrier, MessageState.REJECTED, codes.INTERNAL_ERROR, "", transaction, now
             )
         self.persist(transaction)
 
-    async def forsake(self, carrier: str) -> None:
-        """Of a carrier that is no more: what waits for it goes to the route's next one, or by the
-        route that is in force now; where there is none the message ends."""
-        queue = route.carrier_queue(carrier)
-        tables = self._tables()
-        while carrier not in tables.carriers:
-            entries = await self._waiting(queue)
-            if not entries:
-                return
-            now = int(self._now() * 1000)
-            transaction = Transaction()
-            for entry in entries:
-                entry.gone = True
-                message = entry.message
-                if not self._fail_over(entry, carrier, transaction, now):
-                    chosen = route.choose(message, tables)
-                    if chosen is not None:
-                        message.carriers = chosen.carriers
-                        # As if a carrier before the first had refused.
-                        self._redirect(entry, chosen.carriers[0], transaction, now)
-                    else:
-                        transaction.settled.append(entry)
-                        self._failed(
-                            entry,
-                            carrier,
-                            MessageState.UNDELIVERABLE,
-                            codes.NO_ROUTE,
-                            "",
-                            transaction,
-                            now,
-                        )
-            await self.persist(transaction)
-            tables = self._tables()
-
-    def _failed(
+    def failed(
         self,
         entry: Entry,
         carrier: str,
@@ -267,6 +183,7 @@ class Settlement:
         transaction: Transaction,
         now: int,
     ) -> None:
+        """A part has come to nothing; its message ends if it was the last one."""
         message = entry.message
         message.error = error
         message.network_error = network_error
@@ -406,33 +323,6 @@ class Settlement:
             done.addCallback(lambda _: self.credit(transaction))
         return done.addErrback(failed)
 
-    async def _expire(self) -> None:
-        """Ends what has waited too long: in queues, and for receipts."""
-        try:
-            while await self._expire_entries() + await self._close_overdue() >= _EXPIRE_BATCH:
-                pass
-        except Exception:
-            _log.failure("expiry: tried again in {seconds} s", seconds=_EXPIRE_S)
-
-    async def _expire_entries(self) -> int:
-        now = int(self._now() * 1000)
-        q = schema.queue.c
-
-        def read(connection: Connection) -> tuple[list[schema.QueueRow], list[Message]]:
-            query = (
-                select(schema.queue)
-                .where(q.expires_at <= now)
-                .order_by(q.expires_at)
-                .limit(_EXPIRE_BATCH)
-            )
-            rows = [schema.QueueRow(*row) for row in connection.execute(query)]
-            return rows, records.read(connection, list({row.message for row in rows}))
-
-        entries = self._untaken(*await self._journal.run(read))
-        if entries:
-            await self.expire(entries)
-        return len(entries)
-
     def expire(self, entries: list[Entry]) -> Deferred[None]:
         """Ends entries whose time is over; fires when that is durable."""
         now = int(self._now() * 1000)
@@ -445,27 +335,13 @@ class Settlement:
                 continue
             if entry.kind == Kind.SEND:
                 carrier = entry.queue.partition(":")[2]
-                self._failed(
+                self.failed(
                     entry, carrier, MessageState.EXPIRED, codes.VALIDITY_OVER, "", transaction, now
                 )
             elif entry.kind == Kind.MO:
                 message.error = codes.VALIDITY_OVER
                 self.close(message, MessageState.EXPIRED, transaction, now)
         return self.persist(transaction)
-
-    async def _close_overdue(self) -> int:
-        """Messages of which no receipt came until long after their validity are UNKNOWN (ruling
-        18)."""
-        now = int(self._now() * 1000)
-        messages = await self._journal.run(lambda c: records.overdue(c, now, _EXPIRE_BATCH))
-        transaction = Transaction()
-        for message in self._known.adopt(messages).values():
-            if not MessageState(message.state).final:
-                message.error = codes.STATE_UNKNOWN
-                self.close(message, MessageState.UNKNOWN, transaction, now)
-        if transaction.changes.closed:
-            await self.persist(transaction)
-        return len(transaction.changes.closed)
 
 
 def way_of(state: MessageState, taken: bool) -> str:

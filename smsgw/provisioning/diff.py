@@ -6,18 +6,19 @@ from typing import Any
 import attrs
 from attrs import define, field
 
-from smsgw.provisioning.forms import Account, Credential, Form, Provisioning
+from smsgw.provisioning.accounts import Account, Credential
+from smsgw.provisioning.forms import KINDS, Form, Provisioning
 from smsgw.toml import shown
 
-SECRET = ("password", "password_hash")
+SECRET = ("password", "password_hash", "secret", "callback_secret", "token_hash")
 # Routes go before the carriers that they name, and come after them.
-_ADDING = ("carrier", "account", "route")
-_REMOVING = ("route", "account", "carrier")
+_ADDING = tuple(KINDS)
+_REMOVING = _ADDING[::-1]
 
 
 @define
 class Change:
-    """One account, carrier or route made (``before`` None), changed, or deleted (``after`` None).
+    """One form made (``before`` None), changed, or deleted (``after`` None).
 
     ``lines`` tell it to people, without secrets.
     """
@@ -95,7 +96,9 @@ def _plain(form: Form) -> dict[str, Any]:
             f"{one['kind']} {one['username']}": one for one in plain["credential"]
         }
     if "number" in plain:
-        plain["number"] = {one["address"]: one for one in plain["number"]}
+        plain["number"] = {
+            f"{one['address']} {one['keyword']}".rstrip(): one for one in plain["number"]
+        }
     return plain
 
 

@@ -9,16 +9,19 @@ from attrs import define, field
 
 from smsgw.codes import CODES, error_fault, error_key
 from smsgw.dialects import DIALECTS, UNSERVED, account_keys
-from smsgw.provisioning.forms import (
+from smsgw.provisioning.accounts import Account
+from smsgw.provisioning.forms import KINDS, Provisioning
+from smsgw.provisioning.operators import Operator
+from smsgw.provisioning.routing import (
     SIMULATOR_ONLY,
     SMPP_ONLY,
-    SMPP_PASSWORD,
-    SMPP_SYSTEM_ID,
-    Account,
     Carrier,
-    Provisioning,
+    Filter,
+    Network,
+    PriceList,
     Route,
 )
+from smsgw.provisioning.values import SMPP_PASSWORD, SMPP_SYSTEM_ID
 from smsgw.toml import Reader, Wrong, choices, forms, shown
 from smsgw.toml_lines import Path
 
@@ -36,6 +39,10 @@ class _File:
     account: list[Account] = field(factory=list, metadata=forms(Account))
     carrier: list[Carrier] = field(factory=list, metadata=forms(Carrier))
     route: list[Route] = field(factory=list, metadata=forms(Route))
+    network: list[Network] = field(factory=list, metadata=forms(Network))
+    price_list: list[PriceList] = field(factory=list, metadata=forms(PriceList))
+    filter: list[Filter] = field(factory=list, metadata=forms(Filter))
+    operator: list[Operator] = field(factory=list, metadata=forms(Operator))
 
 
 def parse(text: str, file: str, known: Provisioning | None = None) -> Provisioning:
@@ -52,9 +59,8 @@ def parse(text: str, file: str, known: Provisioning | None = None) -> Provisioni
         raise ProvisioningError(reader.lines)
     result = Provisioning()
     read = reader.build(_File, reader.table) or _File()
-    result.accounts = {one.name: one for one in read.account}
-    result.carriers = {one.name: one for one in read.carrier}
-    result.routes = {one.name: one for one in read.route}
+    for kind in KINDS:
+        result.of(kind).update({one.name: one for one in getattr(read, kind)})
     return result
 
 
@@ -81,7 +87,7 @@ class _Checks:
         self._table = reader.table
 
     def all(self) -> None:
-        for kind in ("account", "carrier", "route"):
+        for kind in KINDS:
             self._names(kind)
         self._logins_and_numbers()
         for n, account in _tables(self._table, "account"):
@@ -112,7 +118,7 @@ class _Checks:
             if account.name not in here:
                 where = f'account "{account.name}" in the store'
                 logins.update({(one.kind, one.username): where for one in account.credential})
-                numbers.update({one.address: where for one in account.number})
+                numbers.update({(one.address, one.keyword): where for one in account.number})
         for n, table in _tables(self._table, "account"):
             for m, login in _tables(table, "credential"):
                 path: Path = ("account", n, "credential", m)
@@ -122,10 +128,12 @@ class _Checks:
                     what = f"{shown(username)} of kind {kind}"
                     self._taken(logins, (kind, username), (*path, "username"), what)
             for m, one in _tables(table, "number"):
-                address = one.get("address")
-                if isinstance(address, str):
+                address, keyword = one.get("address"), one.get("keyword", "")
+                if isinstance(address, str) and isinstance(keyword, str):
                     path = ("account", n, "number", m, "address")
-                    self._taken(numbers, address, path, shown(address))
+                    what = f"{shown(address)} with keyword {shown(keyword)}" if keyword else ""
+                    key = (address, keyword.upper())
+                    self._taken(numbers, key, path, what or shown(address))
 
     def _credential(self, table: dict[str, Any], path: Path) -> None:
         given = [key for key in ("password", "password_hash") if key in table]

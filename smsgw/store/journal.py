@@ -74,6 +74,12 @@ class Changes:
     early_matched: list[tuple[str, str]] = field(factory=list)
     # Each is added to the balance of its account as well.
     ledger: list[schema.LedgerRow] = field(factory=list)
+    # (account, day as YYYYMMDD, parts): added to what the account has used.
+    usage: list[tuple[str, int, int]] = field(factory=list)
+    members: list[Row] = field(factory=list)  # of lists of numbers
+    # (list, number)
+    members_removed: list[tuple[int, str]] = field(factory=list)
+    dead: list[Row] = field(factory=list)
     # It may wait a few milliseconds for a transaction to go with.
     soon: bool = False
     # It inserts new messages and their entries, and so depends on nothing that waits.
@@ -288,7 +294,15 @@ def _store(connection: Connection, batch: list[Changes]) -> None:
             _delete(execute, "early_receipt", ("carrier", "carrier_id"), merged.early_matched)
         if merged.ledger:
             _insert(execute, schema.ledger, merged.ledger)
-            _add_up(execute, merged.ledger)
+            _add_up(execute, "balance", ("account",), "amount", _sums(merged.ledger))
+        if merged.usage:
+            _add_up(execute, "usage", ("account", "day"), "parts", merged.usage)
+        if merged.members_removed:
+            _delete(execute, "list_member", ("list", "number"), merged.members_removed)
+        if merged.members:
+            _insert(execute, schema.list_member, merged.members, replace=True)
+        if merged.dead:
+            _insert(execute, schema.dead, merged.dead)
         driver.commit()
     except BaseException:
         # On a full disk SQLite may have rolled back by itself already.
@@ -312,7 +326,21 @@ def _merged(batch: list[Changes]) -> Changes:
         all.early_receipts += c.early_receipts
         all.early_matched += c.early_matched
         all.ledger += c.ledger
+        all.usage += c.usage
+        if c.members or c.members_removed:
+            _merge_members(all, c)
+        all.dead += c.dead
     return all
+
+
+def _merge_members(all: Changes, later: Changes) -> None:
+    """Of what happens to one member, the last holds: the statements do not run in that order."""
+    removed = set(later.members_removed)
+    all.members = [row for row in all.members if (row[0], row[1]) not in removed]
+    added = {(row[0], row[1]) for row in later.members}
+    all.members_removed = [key for key in all.members_removed if key not in added]
+    all.members += later.members
+    all.members_removed += later.members_removed
 
 
 Execute = Callable[[str, Sequence[Any]], object]
@@ -350,19 +378,28 @@ def _insert_sql(table: Table, rows: int, replace: bool) -> str:
     return sql
 
 
-def _add_up(execute: Execute, entries: Iterable[schema.LedgerRow]) -> None:
-    """Adds entries to the balances of their accounts."""
-    sums: dict[str, int] = {}
-    for entry in entries:
-        sums[entry.account] = sums.get(entry.account, 0) + entry.amount
-    _many(execute, _add_up_sql, list(sums.items()))
+def _sums(entries: Iterable[schema.LedgerRow]) -> list[tuple[str, int]]:
+    return [(entry.account, entry.amount) for entry in entries]
+
+
+def _add_up(
+    execute: Execute, table: str, key: tuple[str, ...], column: str, rows: Iterable[Row]
+) -> None:
+    """Adds the last value of each row to ``column`` of the row of ``table`` with its key."""
+    sums: dict[tuple[object, ...], Any] = {}
+    for row in rows:
+        sums[tuple(row[:-1])] = sums.get(tuple(row[:-1]), 0) + row[-1]
+    added = [(*where, amount) for where, amount in sums.items()]
+    _many(execute, lambda n: _add_up_sql(table, key, column, n), added)
 
 
 @lru_cache(512)
-def _add_up_sql(rows: int) -> str:
+def _add_up_sql(table: str, key: tuple[str, ...], column: str, rows: int) -> str:
+    names = ", ".join((*key, column))
     return (
-        f"INSERT INTO balance (account, amount) VALUES {_marks(2, rows)} "
-        "ON CONFLICT (account) DO UPDATE SET amount = balance.amount + excluded.amount"
+        f"INSERT INTO {table} ({names}) VALUES {_marks(len(key) + 1, rows)} "
+        f"ON CONFLICT ({', '.join(key)}) DO UPDATE "
+        f"SET {column} = {table}.{column} + excluded.{column}"
     )
 
 

@@ -12,9 +12,11 @@ import msgspec
 from sqlalchemy import Connection, delete, func, insert, select
 
 from smsgw.identities import Identities
+from smsgw.provisioning.accounts import Account
 from smsgw.provisioning.diff import SECRET, Change, diff
-from smsgw.provisioning.forms import KINDS, Account, Carrier, Form, Provisioning
+from smsgw.provisioning.forms import KINDS, Form, Provisioning
 from smsgw.provisioning.parse import parse
+from smsgw.provisioning.routing import Carrier
 from smsgw.store import ledger, records, schema
 from smsgw.store.secrets import KEY_FILE, SecretsUnusable, Vault, hash_password, verify
 
@@ -38,8 +40,7 @@ def load(connection: Connection) -> Provisioning:
     rows = connection.execute(select(schema.provision).order_by(schema.provision.c.name))
     for row in rows:
         form: Any = msgspec.json.decode(row.document, type=KINDS[row.kind])
-        if isinstance(form, Carrier) and form.password:
-            form.password = vault.decrypt(form.password)
+        form = _with_secrets(form, vault.decrypt)
         result.of(row.kind)[row.name] = form
     return result
 
@@ -154,9 +155,23 @@ def key_path(connection: Connection) -> Path:
 
 
 def _document(form: Form, vault: Vault) -> str:
-    if isinstance(form, Carrier) and form.password:
-        form = attrs.evolve(form, password=vault.encrypt(form.password))
+    form = _with_secrets(form, vault.encrypt)
     return msgspec.json.encode(attrs.asdict(form)).decode()
+
+
+def _with_secrets(form: Any, change: Callable[[str], str]) -> Any:
+    """``form`` with the secrets changed that must be known to be used: passwords at carriers, keys
+    of signatures."""
+    if isinstance(form, Carrier) and form.password:
+        return attrs.evolve(form, password=change(form.password))
+    if isinstance(form, Account):
+        numbers = [
+            attrs.evolve(one, secret=change(one.secret)) if one.secret else one
+            for one in form.number
+        ]
+        secret = change(form.callback_secret) if form.callback_secret else ""
+        return attrs.evolve(form, number=numbers, callback_secret=secret)
+    return form
 
 
 def _audited(form: Form | None, before: Form | None) -> str | None:
@@ -169,6 +184,9 @@ def _audited(form: Form | None, before: Form | None) -> str | None:
     logins = {(one["kind"], one["username"]): one for one in known.get("credential", ())}
     for one in plain.get("credential", ()):
         _blank(one, logins.get((one["kind"], one["username"]), {}))
+    numbers = {(one["address"], one["keyword"]): one for one in known.get("number", ())}
+    for one in plain.get("number", ()):
+        _blank(one, numbers.get((one["address"], one["keyword"]), {}))
     return msgspec.json.encode(plain).decode()
 
 
@@ -177,4 +195,5 @@ def _blank(plain: dict[str, Any], known: dict[str, Any]) -> None:
         value = plain.pop(key, "")
         if value:
             changed = key in known and known[key] != value
-            plain["password"] = "(changed)" if changed else "(set)"
+            name = "password" if key == "password_hash" else key
+            plain[name] = "(changed)" if changed else "(set)"

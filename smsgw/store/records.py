@@ -39,8 +39,22 @@ class _Content(msgspec.Struct, array_like=True):
     price: str
     alias: int = 0
     charged: int = 0
+    # Seldom set: empty for most messages.
+    more: dict[str, Any] = {}
 
 
+_EMPTY = {
+    "tag": "",
+    "kind": "sms",
+    "costcentre": "",
+    "private": False,
+    "report_to": "",
+    "via": "",
+    "refusal": "",
+    "targets": [],
+}
+_SELDOM = tuple(_EMPTY)
+_NOTHING: dict[str, Any] = {}
 _DECODE = msgspec.msgpack.Decoder(_Content).decode
 
 
@@ -71,6 +85,7 @@ def row(m: Message, open_until: int | None) -> tuple[object, ...]:
             m.price,
             m.alias,
             m.charged,
+            _more(m),
         )
     )
     return (
@@ -88,6 +103,22 @@ def row(m: Message, open_until: int | None) -> tuple[object, ...]:
         m.network_error,
         m.done_at,
     )
+
+
+def _more(m: Message) -> dict[str, Any]:
+    """The fields that few messages have."""
+    if not (
+        m.tag
+        or m.costcentre
+        or m.private
+        or m.report_to
+        or m.via
+        or m.refusal
+        or m.targets
+        or m.kind != "sms"
+    ):
+        return _NOTHING
+    return {name: getattr(m, name) for name in _SELDOM if getattr(m, name) != _EMPTY[name]}
 
 
 def _message(r: Any) -> Message:
@@ -121,6 +152,7 @@ def _message(r: Any) -> Message:
         price=c.price,
         alias=c.alias,
         charged=c.charged,
+        **c.more,
         state=r.state,
         error=r.error,
         network_error=r.network_error,

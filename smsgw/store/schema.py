@@ -155,6 +155,59 @@ Index(
 )
 
 
+# How many message parts each account has sent on each day of its own calendar (YYYYMMDD), for its
+# quotas: counted in the transaction that accepts them.
+usage = Table(
+    "usage",
+    metadata,
+    Column("account", String, primary_key=True),
+    Column("day", Integer, primary_key=True),
+    Column("parts", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Lists of numbers of an account (spec/aerialink.md 4.4), or of the operator (account "").
+number_list = Table(
+    "number_list",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=False),
+    Column("account", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("type", String, nullable=False),  # "contact", "optout", "block"
+    # Of an opt-out list, the number that it is for; "": all of the account's (E-D12).
+    Column("source", String, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+)
+Index("number_list_name", number_list.c.account, number_list.c.name, unique=True)
+
+list_member = Table(
+    "list_member",
+    metadata,
+    Column("list", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", String, primary_key=True),  # digits in international form
+    Column("added", BigInteger, nullable=False),
+    Column("origin", String, nullable=False),  # "api", "keyword", "carrier", "admin"
+    sqlite_with_rowid=False,
+)
+
+# Handovers that were given up: what ``queue`` held, when it was given up, and why. They can be
+# looked at and put back.
+dead = Table(
+    "dead",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=False),
+    Column("queue", String, nullable=False),
+    Column("kind", SmallInteger, nullable=False),
+    Column("message", BigInteger, nullable=False),
+    Column("part", SmallInteger, nullable=False),
+    Column("attempts", SmallInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("reason", String, nullable=False),
+)
+Index("dead_queue", dead.c.queue, dead.c.id)
+
+
 class LedgerRow(NamedTuple):
     """A row of ``ledger``."""
 

@@ -12,6 +12,7 @@ from twisted.trial.unittest import TestCase
 from smsgw.config import Config
 from smsgw.esmes import Wordings
 from smsgw.flow.accept import Acceptance, Outcome
+from smsgw.flow.expiry import Expiry
 from smsgw.flow.handover import Handover
 from smsgw.flow.inbound import Inbound
 from smsgw.flow.money import Balances
@@ -197,11 +198,19 @@ class Journey:
         self.settlement = Settlement(
             self.current,
             self.queues,
-            self.journal,
             self.known,
             self.awaited,
             self.identities,
             self.balances,
+            self.clock,
+            now,
+        )
+        self.expiry = Expiry(
+            self.current,
+            self.queues,
+            self.journal,
+            self.known,
+            self.settlement,
             self.clock,
             now,
         )
@@ -218,7 +227,7 @@ class Journey:
     def restart(self) -> None:
         """A new process on the same store: nothing is left of what was in memory only."""
         self.queues.stop()
-        self.settlement.stop()
+        self.expiry.stop()
         self.begin()
         self.result(self.journal.run(records.highest_id), self.identities.allotted_at_least)
         self.result(Deferred.fromCoroutine(self.balances.load(self.journal)))

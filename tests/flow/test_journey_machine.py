@@ -67,7 +67,7 @@ class JourneyMachine(RuleBasedStateMachine):
     def start(self) -> None:
         self.sessions: list[FakeSession] = []
         self.links: dict[str, WatchedLink] = {}
-        self.journey.settlement.start()
+        self.journey.expiry.start()
         for name in CARRIERS:
             side: Any = self.journey.side(name, window=4)
             side.journey = self.journey
@@ -194,7 +194,7 @@ class JourneyMachine(RuleBasedStateMachine):
         for call in list(self.journey.clock.getDelayedCalls()):
             call.cancel()
         self.journey.queues._timer = None
-        self.journey.settlement._expiring = None
+        self.journey.expiry._expiring = None
         self.journey.journal.broken = ""
         self.journey.restart()
         self.start()

@@ -155,7 +155,7 @@ class GoneTests(JourneyCase):
         self.journey.provision(Provisioning(dict(old.accounts), carriers, routes))
 
     def forsake(self, name: str) -> None:
-        self.successResultOf(Deferred.fromCoroutine(self.journey.settlement.forsake(name)))
+        self.successResultOf(Deferred.fromCoroutine(self.journey.expiry.forsake(name)))
 
     def test_what_waits_for_it_goes_to_the_next(self) -> None:
         """In the order of the route, each message once."""

@@ -218,10 +218,10 @@ class RefundTests(MoneyCase):
         for refund, expected in ((["refused"], 2 * PRICE), (["expired"], 2 * PRICE)):
             self.provide(refund=refund)
             self.journey.accepted(validity_ms=HOUR_MS)
-            self.journey.settlement.start()
+            self.journey.expiry.start()
             self.journey.clock.advance(3601 * 1.0)
             self.journey.clock.advance(10)
-            self.journey.settlement.stop()
+            self.journey.expiry.stop()
             self.adds_up(expected)
 
     def test_what_was_not_delivered_is_given_back_if_so_agreed(self) -> None:
@@ -295,7 +295,7 @@ class MoneyMachine(RuleBasedStateMachine):
         self.limit = ledger.amount(limit)
         fields: dict[str, Any] = {"credit_limit": limit, "refund": sorted(refund)}
         put_in_force(self.journey, prepaid(balance, **fields))
-        self.journey.settlement.start()
+        self.journey.expiry.start()
         self.counter = 0
         self.names: list[str] = []
 
@@ -367,11 +367,11 @@ class MoneyMachine(RuleBasedStateMachine):
         for call in list(self.journey.clock.getDelayedCalls()):
             call.cancel()
         self.journey.queues._timer = None
-        self.journey.settlement._expiring = None
+        self.journey.expiry._expiring = None
         self.journal.broken = ""
         self.journal.forget()
         self.journey.restart()
-        self.journey.settlement.start()
+        self.journey.expiry.start()
 
     @invariant()
     def money_adds_up(self) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from attrs import evolve
 
-from smsgw.flow import settle
+from smsgw.flow import expiry
 from smsgw.flow.accept import DEFAULT_VALIDITY_MS, RECEIPT_GRACE_MS
 from smsgw.flow.settle import HANDOVER_MS, RETRY_S
 from smsgw.message import Message, MessageState
@@ -381,7 +381,7 @@ class PartsTests(SettleCase):
         message = self.three(registered_delivery=0, validity_ms=HOUR_MS)
         self.settle(0, Status.ESME_RTHROTTLED, Status.ESME_RTHROTTLED)
         self.journey.queues.unsubscribe(NORTH, self.north)
-        self.journey.settlement.start()
+        self.journey.expiry.start()
         self.advance(3601)
         self.advance(5)
         self.assert_closed(message, MessageState.EXPIRED, 220)
@@ -392,8 +392,8 @@ class ExpiryTests(SettleCase):
     def setUp(self) -> None:
         super().setUp()
         self.journey.queues.unsubscribe(NORTH, self.north)
-        self.journey.settlement.start()
-        self.addCleanup(self.journey.settlement.stop)
+        self.journey.expiry.start()
+        self.addCleanup(self.journey.expiry.stop)
 
     def test_what_waits_longer_than_its_validity_expires(self) -> None:
         """In the queue, with code 220, with a receipt if one was asked for."""
@@ -416,9 +416,9 @@ class ExpiryTests(SettleCase):
     def test_what_is_expiring_is_not_sent_meanwhile(self) -> None:
         """From the moment when it is decided, also if the store takes its time."""
         self.journey.accepted(validity_ms=HOUR_MS)
-        self.journey.settlement.stop()
+        self.journey.expiry.stop()
         self.advance(3610)
-        self.journey.settlement.start()
+        self.journey.expiry.start()
         self.journey.journal.waiting = True
         self.advance(5)
         self.journey.journal.release(1)  # the look into the queue; the commit is still to come
@@ -463,15 +463,15 @@ class ExpiryTests(SettleCase):
         message = self.journey.accepted(validity_ms=HOUR_MS)
         self.journey.restart()
         self.advance(3610)
-        self.journey.settlement.start()
-        self.addCleanup(self.journey.settlement.stop)
+        self.journey.expiry.start()
+        self.addCleanup(self.journey.expiry.stop)
         stored = self.journey.stored(message)
         assert (stored.state, stored.error) == (MessageState.EXPIRED, 220)
         assert self.journey.entries() == []
 
     def test_more_than_a_batch_expires_at_once(self) -> None:
         """However many there are, one look finds them all."""
-        self.patch(settle, "_EXPIRE_BATCH", 5)
+        self.patch(expiry, "_EXPIRE_BATCH", 5)
         messages = [self.journey.accepted(validity_ms=HOUR_MS) for _ in range(23)]
         self.advance(3610)
         assert {message.state for message in messages} == {MessageState.EXPIRED}
@@ -557,12 +557,12 @@ class ExpiryTests(SettleCase):
     def test_it_can_stop_before_it_has_started(self) -> None:
         """A start that failed halfway is stopped like any other."""
         self.journey.begin()
-        self.journey.settlement.stop()
+        self.journey.expiry.stop()
 
     def test_after_stop_nothing_expires(self) -> None:
         """A gateway that stops leaves it to the next start."""
         self.journey.accepted(validity_ms=HOUR_MS)
-        self.journey.settlement.stop()
+        self.journey.expiry.stop()
         self.advance(3610)
         assert len(self.journey.entries()) == 1
 

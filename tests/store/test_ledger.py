@@ -29,13 +29,14 @@ def test_a_store_of_before_gets_its_balances(tmp_path: Path) -> None:
     # As revision 0001 left it.
     with sqlite3.connect(tmp_path / "store.db") as old:
         old.execute("DROP TABLE balance")
-        old.execute("DROP TABLE ledger")
+        for table in ("ledger", "usage", "number_list", "list_member", "dead"):
+            old.execute(f"DROP TABLE {table}")
         old.execute("UPDATE alembic_version SET version_num = '0001'")
     old.close()
     engine = open_store(url)
     with engine.begin() as connection:
         assert connection.execute(text("SELECT version_num FROM alembic_version")).all() == [
-            ("0002",)
+            ("0003",)
         ]
         assert ledger.balance(connection, "acme") == (123_400, 0)
         assert ledger.balance(connection, "later") == (0, None)

@@ -1,0 +1,185 @@
+"""The forms of carriers, routes, networks, price lists and filters; attribute names are the TOML
+keys."""
+
+from attrs import define, field
+
+from smsgw.provisioning import conditions
+from smsgw.provisioning.values import (
+    NAME,
+    SMPP_PASSWORD,
+    SMPP_SYSTEM_ID,
+    VISIBLE,
+    errors,
+    prefix,
+    sender,
+    states,
+)
+from smsgw.toml import choice, custom, decimal, flag, forms, integer, list_of, number, secret, text
+
+_PREFIXES = list_of(custom(prefix), least=1, right='a list of one prefix at least; [""] takes all')
+_NAMES = list_of(text(64))
+_MCC = text(3, r"[0-9]{3}", "the three digits of a mobile country code")
+_MNC = text(3, r"[0-9]{1,3}", "one to three digits of a mobile network code")
+
+
+@define
+class Carrier:
+    """An upstream SMSC, or one simulated in the gateway.
+
+    ``rate`` is submit_sm a second, 0 = unlimited.
+    """
+
+    name: str = field(metadata=NAME)
+    kind: str = field(
+        default="smpp",
+        metadata=choice(
+            "smpp",
+            "simulator",
+            unserved={"mm4": '"mm4" carriers are not served by this release'},
+        ),
+    )
+    rate: float = field(default=0.0, metadata=number(0, 100_000))
+    window: int = field(default=10, metadata=integer(1, 10_000))
+    # What it gets in place of what the message has; "" and None leave it as it is.
+    sender: str = field(default="", metadata=custom(sender))
+    source_ton: int | None = field(default=None, metadata=integer(0, 255))
+    source_npi: int | None = field(default=None, metadata=integer(0, 255))
+    dest_ton: int | None = field(default=None, metadata=integer(0, 255))
+    dest_npi: int | None = field(default=None, metadata=integer(0, 255))
+    protocol_id: int | None = field(default=None, metadata=integer(0, 255))
+    # Text that is not GSM is written with the nearest GSM characters, where there are such.
+    transliterate: bool = field(default=False, metadata=flag())
+    # Its own errors, as its receipts write them or as a command_status in hex -> our response code.
+    errors: dict[str, int] = field(factory=dict, metadata=custom(errors))
+    # Of kind smpp.
+    host: str = field(
+        default="", metadata=text(255, r"[A-Za-z0-9.:_-]+", "a host name or an address")
+    )
+    port: int = field(default=2775, metadata=integer(1, 65_535))
+    system_id: str = field(
+        default="",
+        metadata=text(
+            SMPP_SYSTEM_ID, VISIBLE, f"1 to {SMPP_SYSTEM_ID} ASCII characters without blanks"
+        ),
+    )
+    password: str = field(default="", repr=False, metadata=secret(SMPP_PASSWORD))
+    system_type: str = field(default="", metadata=text(12, r"[ -~]+", "1 to 12 ASCII characters"))
+    bind: str = field(default="transceiver", metadata=choice("transceiver", "transmitter+receiver"))
+    binds: int = field(default=1, metadata=integer(1, 100))
+    version: str = field(default="3.4", metadata=choice("3.4", "3.3"))
+    tls: bool = field(default=False, metadata=flag())
+    response_timeout_s: float = field(default=30.0, metadata=number(1, 600))
+    enquire_s: float = field(default=30.0, metadata=number(1, 3600))
+    # How its message ids are written in submit_sm_resp and in receipts (ruling 13).
+    response_id: str = field(default="text", metadata=choice("text", "hex", "decimal"))
+    receipt_id: str = field(default="text", metadata=choice("text", "hex", "decimal"))
+    # Of kind simulator: seconds from acceptance to receipt, and how often which state comes.
+    delay_s: float = field(default=0.0, metadata=number(0, 86_400))
+    states: dict[str, int] = field(factory=lambda: {"DELIVRD": 1}, metadata=custom(states))
+
+
+@define
+class Route:
+    """Which carriers take which destinations.
+
+    Longest prefix whose filters let the message pass wins, then lowest priority number, then what
+    ``select`` says.
+    """
+
+    name: str = field(metadata=NAME)
+    prefixes: list[str] = field(metadata=_PREFIXES)
+    # In order: the next one is tried when one fails.
+    carriers: list[str] = field(
+        metadata=list_of(text(64), least=1, right="a list of the name of one carrier at least")
+    )
+    price: str = field(default="0", metadata=decimal(4))  # of a part
+    priority: int = field(default=0, metadata=integer(-1000, 1000))
+    weight: int = field(default=1, metadata=integer(1, 1000))
+    # A message goes to the first carrier that has a link up when it is accepted.
+    failover_down: bool = field(default=True, metadata=flag())
+    # How one is chosen of routes of the same prefix and priority.
+    select: str = field(
+        default="weight", metadata=choice("weight", "round-robin", "least-cost", "best-rate")
+    )
+    # The next carrier gets what has waited so many seconds for this one, 0 = never.
+    queue_time_s: int = field(default=0, metadata=integer(0, 604_800))
+    # The next carrier gets what this one took and then could not deliver, while it is valid.
+    failover_undelivered: bool = field(default=False, metadata=flag())
+    # Senders that are not of the account may go out here (A-D8).
+    foreign_senders: bool = field(default=False, metadata=flag())
+    # Filters: what else a message must have; empty = anything.
+    accounts: list[str] = field(factory=list, metadata=_NAMES)
+    groups: list[str] = field(factory=list, metadata=_NAMES)
+    tags: list[str] = field(factory=list, metadata=_NAMES)
+    kinds: list[str] = field(factory=list, metadata=list_of(choice("sms", "mms")))
+    # It takes messages to SIMs (their ICCID), and no others (A-D16).
+    sim: bool = field(default=False, metadata=flag())
+    sources: list[str] = field(factory=list, metadata=list_of(custom(conditions.source)))
+    text: str = field(default="", metadata=custom(conditions.pattern))
+    hours: str = field(default="", metadata=custom(conditions.hours))
+    time_zone: str = field(default="UTC", metadata=custom(conditions.time_zone))
+
+
+@define
+class Network:
+    """A mobile network: what joins its MCC and MNC with the prefixes of its numbers."""
+
+    name: str = field(metadata=NAME)
+    mcc: str = field(metadata=_MCC)
+    mnc: str = field(metadata=_MNC)
+    prefixes: list[str] = field(metadata=_PREFIXES)
+    country: str = field(default="", metadata=text(64))  # its name, for the coverage list
+    operator: str = field(default="", metadata=text(64))
+
+
+@define
+class Price:
+    """A price of a part, for leading digits of destinations or for networks.
+
+    Either ``prefix`` or ``mcc`` is given; without ``mnc`` it holds for the country's other
+    networks.
+    """
+
+    price: str = field(metadata=decimal(4))
+    prefix: str | None = field(default=None, metadata=custom(prefix))
+    mcc: str = field(default="", metadata=_MCC)
+    mnc: str = field(default="", metadata=_MNC)
+    remarks: str = field(default="", metadata=text(200))
+
+
+@define
+class PriceList:
+    """Prices of an account: of those that fit a destination the one of the longest prefix holds."""
+
+    name: str = field(metadata=NAME)
+    price: list[Price] = field(factory=list, metadata=forms(Price))
+
+
+@define
+class Filter:
+    """Messages that are refused for their content (reason 55); what is empty asks for nothing."""
+
+    name: str = field(metadata=NAME)
+    text: str = field(metadata=custom(conditions.pattern))
+    prefixes: list[str] = field(factory=lambda: [""], metadata=_PREFIXES)
+    accounts: list[str] = field(factory=list, metadata=_NAMES)
+    groups: list[str] = field(factory=list, metadata=_NAMES)
+    sources: list[str] = field(factory=list, metadata=list_of(custom(conditions.source)))
+
+
+SMPP_ONLY = (
+    "host",
+    "port",
+    "system_id",
+    "password",
+    "system_type",
+    "bind",
+    "binds",
+    "version",
+    "tls",
+    "response_timeout_s",
+    "enquire_s",
+    "response_id",
+    "receipt_id",
+)
+SIMULATOR_ONLY = ("delay_s", "states")
