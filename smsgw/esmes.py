@@ -8,7 +8,8 @@ from twisted.logger import Logger
 
 from smsgw.config import Config
 from smsgw.doors import Doors
-from smsgw.flow.accept import Acceptance, Outcome
+from smsgw.flow.accept import Acceptance
+from smsgw.flow.decide import Outcome
 from smsgw.flow.handover import Handover
 from smsgw.login import Login
 from smsgw.message import Message

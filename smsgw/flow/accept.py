@@ -1,8 +1,9 @@
-"""Accept: decides message by message, commits all that pass in one transaction, and only then lets
+"""Accept: has each message decided, commits all that pass in one transaction, and only then lets
 the edge say yes (I1).
 
 Comes from: an edge (``smpp/server.py``, ``http/rest.py``) with a batch of messages of one login.
-Goes on to: the queue of the carrier that ``route`` chose, from which ``send`` takes them.
+Goes on to: ``decide``, and what passes to the queue of the carrier that ``route`` chose, from
+which ``send`` takes it.
 """
 
 import time
@@ -14,28 +15,22 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from smsgw.flow import route
+from smsgw.flow.decide import Decisions, Outcome, throttled
 from smsgw.flow.money import Balances
 from smsgw.identities import Identities
 from smsgw.login import Login
-from smsgw.message import UDHI, Message, MessageState
+from smsgw.message import Message, MessageState
 from smsgw.provisioning import Account
 from smsgw.queues import Queues, Transaction
 from smsgw.refusals import Reason, Refusal
 from smsgw.rules import money
-from smsgw.rules.limits import TokenBucket
 from smsgw.rules.tables import Tables
 from smsgw.store import records, schema
 from smsgw.store.records import Records
-from smsgw.text import coding, numbers, parts, transliterate
 
 _log = Logger()
 
-DEFAULT_VALIDITY_MS = 48 * 3600_000  # spec/aerialink.md 4.3, spec/link-smpp.md L-D21
-MAX_VALIDITY_MS = 7 * 24 * 3600_000
-MAX_SCHEDULE_MS = 30 * 24 * 3600_000  # spec/aerialink.md 4.3 scheduleTime
 RECEIPT_GRACE_MS = 3600_000  # how long after its validity a receipt is still awaited
-
-Outcome = Message | Refusal
 
 
 class Acceptance:
@@ -59,8 +54,7 @@ class Acceptance:
         self._identities = identities
         self._balances = balances
         self._now = now
-        self._is_up = is_up
-        self._buckets: dict[str, TokenBucket] = {}
+        self._decisions = Decisions(identities, balances, is_up)
         self.draining = False
         # For operators, by account: messages accepted; by reason: messages refused.
         self.accepted: dict[str, int] = {}
@@ -87,17 +81,17 @@ class Acceptance:
         for message in messages:
             message.account = account.name
             message.credential = login.credential
-            outcome = self._decide(message, account, tables, now)
+            outcome = self._decisions.decide(message, account, tables, now)
             if isinstance(outcome, Refusal):
                 self.count(outcome.reason, 1)
                 # REST keeps a transaction of what was processed but not sent (spec/aerialink.md
                 # 4.1).
                 if outcome.reason.answer.http == 200:
                     # What is kept costs a row, so it counts like what is sent.
-                    if self._within_rate(account, 1, now):
+                    if self._decisions.within_rate(account, 1, now):
                         self._keep(message, outcome, transaction, now)
                     else:
-                        outcome = self._throttled(account)
+                        outcome = throttled(account)
             else:
                 self._record(message, transaction)
             outcomes.append(outcome)
@@ -119,7 +113,9 @@ class Acceptance:
         if blocked is not None:
             return Refusal(blocked)
         message.account = account.name
-        return self._decide(message, evolve(account, rate=0.0), self._tables(), self._now())
+        return self._decisions.decide(
+            message, evolve(account, rate=0.0), self._tables(), self._now()
+        )
 
     def _await_charges(self, done: Deferred[None], transaction: Transaction) -> None:
         """Lets charges stand once they are stored, or undoes them."""
@@ -147,110 +143,6 @@ class Acceptance:
         """Counts refused messages for operators; an edge tells of those that it does not hand
         in."""
         self.refused[reason] = self.refused.get(reason, 0) + messages
-
-    def _decide(self, message: Message, account: Account, tables: Tables, now: float) -> Outcome:
-        """The steps of design section 3.1, in order; fills in what the gateway decides."""
-        # Address-normalised.
-        destination = numbers.normalise_destination(
-            message.destination, message.destination_ton, account.country
-        )
-        if isinstance(destination, Reason):
-            return Refusal(destination, message.destination)
-        if message.destination_ton != numbers.SHORT_CODE:
-            message.destination_ton = numbers.INTERNATIONAL
-            message.destination_npi = numbers.ISDN
-        message.destination = destination
-        source = numbers.detect_source(message.source, message.source_ton, account.country)
-        if isinstance(source, Reason):
-            return Refusal(source, message.source)
-        message.source, message.source_ton, message.source_npi = source
-
-        # Coded and counted in parts.
-        refusal = self._code(message, account)
-        if refusal is not None:
-            return refusal
-
-        # Checked.
-        senders = tables.senders.get(account.name)
-        if senders is not None and message.source not in senders:
-            return Refusal(Reason.SOURCE_NOT_PROVISIONED, message.source)
-        now_ms = int(now * 1000)
-        start = now_ms
-        if message.schedule_at > now_ms:
-            if message.schedule_at > now_ms + MAX_SCHEDULE_MS:
-                return Refusal(Reason.BAD_SCHEDULE, "more than 30 days ahead")
-            start = message.schedule_at
-        message.accepted_at = now_ms
-        validity = message.validity_ms or DEFAULT_VALIDITY_MS
-        message.expires_at = start + min(validity, MAX_VALIDITY_MS)
-
-        # Routed and priced.
-        chosen = route.choose(message, tables)
-        if chosen is None:
-            return Refusal(Reason.NO_ROUTE, f"no route for {message.destination}")
-        message.route = chosen.name
-        message.carriers = route.carriers(chosen, message, self._is_up)
-        message.price = chosen.price
-
-        message.charged = money.amount(message.price)
-        if message.charged:
-            cost = message.charged * len(message.parts)
-            if not self._balances.covers(account, cost):
-                return Refusal(Reason.NO_CREDIT, f"it costs {money.shown(cost)}")
-
-        # Limited: last, so that what is refused for another reason uses up nothing.
-        if not self._within_rate(account, len(message.parts), now):
-            return self._throttled(account)
-        return message
-
-    def _within_rate(self, account: Account, parts: int, now: float) -> bool:
-        if not account.rate:
-            return True
-        bucket = self._buckets.get(account.name)
-        if bucket is None or bucket.rate != account.rate:
-            bucket = self._buckets[account.name] = TokenBucket(account.rate)
-        return bucket.take(parts, now)
-
-    def _throttled(self, account: Account) -> Refusal:
-        return Refusal(Reason.THROTTLED, f"{account.rate:g} parts a second")
-
-    def _code(self, message: Message, account: Account) -> Refusal | None:
-        """Codes a text in the smallest way that fits, and splits what is too long for one part."""
-        if message.text is not None:
-            try:
-                if message.data_coding:
-                    octets = coding.encode(message.text, message.data_coding)
-                else:
-                    message.data_coding, octets = coding.smallest(message.text)
-                    if account.smart_encoding and message.data_coding != coding.GSM:
-                        message.data_coding, octets = _smarter(message.text)
-                if message.flash:
-                    message.data_coding = coding.flash(message.data_coding)
-            except ValueError as error:
-                return Refusal(Reason.BAD_CODING, str(error))
-            message.text = None
-            message.parts = [octets]
-        octets = message.parts[0]
-        if message.esm_class & UDHI:
-            header = parts.udh(octets)[0]
-            limit = parts.capacity(message.data_coding, len(header)) + len(header)
-            if len(octets) > limit or len(header) > parts.OCTETS:
-                return Refusal(Reason.TOO_LONG, "more than one part")
-            return None
-        if len(octets) > 140:
-            try:
-                message.parts = parts.split(
-                    octets, message.data_coding, self._identities.allot() & 0xFF
-                )
-            except ValueError as error:
-                return Refusal(Reason.TOO_LONG, str(error))
-            if len(message.parts) > 1:
-                message.esm_class |= UDHI
-                limit = min(account.max_parts, message.max_parts or account.max_parts)
-                if len(message.parts) > limit:
-                    detail = f"{len(message.parts)} parts, limit {limit}"
-                    return Refusal(Reason.TOO_LONG, detail)
-        return None
 
     def _record(self, message: Message, transaction: Transaction) -> None:
         allot = self._identities.allot
@@ -312,10 +204,3 @@ class Acceptance:
                 outcome = Refusal(Reason.STORE_FAILED)
             told.append(outcome)
         return told
-
-
-def _smarter(text: str) -> tuple[int, bytes]:
-    """Data coding and octets of a text that is not GSM: with look-alikes if these make it GSM, else
-    as it is."""
-    data_coding, octets = coding.smallest(transliterate.smart(text))
-    return (data_coding, octets) if data_coding == coding.GSM else coding.smallest(text)

@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from smsgw.flow.accept import DEFAULT_VALIDITY_MS
+from smsgw.flow.decide import DEFAULT_VALIDITY_MS
 from smsgw.flow.inbound import Inbound
 from smsgw.flow.receipts import Receipts, normalise
 from smsgw.flow.route import carrier_queue

@@ -11,7 +11,8 @@ from twisted.trial.unittest import TestCase
 
 from smsgw.config import Config
 from smsgw.esmes import Wordings
-from smsgw.flow.accept import Acceptance, Outcome
+from smsgw.flow.accept import Acceptance
+from smsgw.flow.decide import Outcome
 from smsgw.flow.expiry import Expiry
 from smsgw.flow.handover import Handover
 from smsgw.flow.inbound import Inbound

@@ -6,7 +6,8 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smsgw.flow.accept import DEFAULT_VALIDITY_MS, MAX_VALIDITY_MS, RECEIPT_GRACE_MS
+from smsgw.flow.accept import RECEIPT_GRACE_MS
+from smsgw.flow.decide import DEFAULT_VALIDITY_MS, MAX_VALIDITY_MS
 from smsgw.message import UDHI, Message, MessageState
 from smsgw.provisioning import Account, Provisioning
 from smsgw.refusals import Reason, Refusal

@@ -5,7 +5,8 @@ from typing import Any
 from attrs import evolve
 
 from smsgw.flow import expiry
-from smsgw.flow.accept import DEFAULT_VALIDITY_MS, RECEIPT_GRACE_MS
+from smsgw.flow.accept import RECEIPT_GRACE_MS
+from smsgw.flow.decide import DEFAULT_VALIDITY_MS
 from smsgw.flow.settle import HANDOVER_MS, RETRY_S
 from smsgw.message import Message, MessageState
 from smsgw.queues import Entry, Kind
