@@ -33,16 +33,22 @@ level = "warn"
 _PROVISIONING = """\
 [[account]]
 name = "bench"
+{account}
 [[account.credential]]
 kind = "smpp"
 username = "bench"
 password = "bench"
 allow = ["127.0.0.0/8"]
-binds = 16
+binds = 1000
 window = {window}
 [[account.credential]]
 kind = "http"
 username = "bench"
+password = "bench"
+allow = ["127.0.0.0/8"]
+[[account.credential]]
+kind = "http"
+username = "447700900000"
 password = "bench"
 allow = ["127.0.0.0/8"]
 [[account.number]]
@@ -61,7 +67,64 @@ window = {window}
 name = "default"
 prefixes = [""]
 carriers = ["sink"]
+{more}
 """
+
+# All rules that a message may have to pass; those of the bench pass them.
+_RULES = {
+    "account": """\
+balance = "1000000.00"
+price_list = "bench"
+groups = ["gold"]
+quota_day = 1_000_000_000
+quota_month = 10_000_000_000
+duplicate_window_s = 3_600
+senders = ["ACME", "447700900000"]
+""",
+    "more": """\
+[[network]]
+name = "one"
+mcc = "234"
+mnc = "10"
+prefixes = ["4477009"]
+[[price_list]]
+name = "bench"
+[[price_list.price]]
+prefix = "44"
+price = "0.0200"
+[[price_list.price]]
+mcc = "234"
+mnc = "10"
+price = "0.0150"
+[[route]]
+name = "codes"
+prefixes = ["44"]
+carriers = ["sink"]
+priority = -1
+text = "(?i)(code|pin).{0,20}[0-9]{4,8}"
+[[route]]
+name = "gold"
+prefixes = ["44"]
+carriers = ["sink"]
+groups = ["gold"]
+sources = ["4477"]
+[[filter]]
+name = "lottery"
+text = "(?i)you have won .{0,40}prize"
+[[filter]]
+name = "crypto"
+prefixes = ["44"]
+groups = ["gold"]
+text = "(?i)free (bitcoin|tokens)"
+""",
+}
+_LISTED = 10_000  # numbers of each list that the rules have
+
+
+def provisioning(carrier: int, window: int, binds: int, rules: bool = False) -> str:
+    """What a gateway of the bench is provisioned with; ``carrier`` is the port of its sink."""
+    more = _RULES if rules else dict.fromkeys(_RULES, "")
+    return _PROVISIONING.format(carrier=carrier, window=window, binds=binds, **more)
 
 
 class Failed(Exception):
@@ -131,7 +194,15 @@ class Sink:
 class Gateway:
     """``twistd -n smsgw`` in its own process and folder; its carrier is the sink at ``carrier``."""
 
-    def __init__(self, carrier: int, window: int = 50, binds: int = 4, keep: bool = False) -> None:
+    def __init__(
+        self,
+        carrier: int,
+        window: int = 50,
+        binds: int = 4,
+        keep: bool = False,
+        rules: bool = False,
+    ) -> None:
+        """``rules``: with everything provisioned that a message may have to pass."""
         RESULTS.mkdir(exist_ok=True)
         # Beside the results, so that the store is on a disk and not in memory as /tmp may be.
         self.folder = Path(tempfile.mkdtemp(prefix="run-", dir=RESULTS))
@@ -141,10 +212,8 @@ class Gateway:
         self.config.write_text(
             _CONFIG.format(folder=self.folder, smpp=self.smpp, http=self.http), "utf-8"
         )
-        provisioning = self.folder / "provisioning.toml"
-        provisioning.write_text(
-            _PROVISIONING.format(carrier=carrier, window=window, binds=binds), "utf-8"
-        )
+        file = self.folder / "provisioning.toml"
+        file.write_text(provisioning(carrier, window, binds, rules), "utf-8")
         self.log = self.folder / "gateway.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -156,7 +225,9 @@ class Gateway:
             )
         try:
             self._listening()
-            self._apply(provisioning)
+            self._smsgw("apply", "--yes", str(file))
+            if rules:
+                self._lists()
         except Failed:
             self.stop()
             raise
@@ -175,10 +246,10 @@ class Gateway:
                     raise Failed(f"the gateway does not listen:\n{self.tail()}")
                 time.sleep(0.1)
 
-    def _apply(self, provisioning: Path) -> None:
-        command = [sys.executable, "-m", "smsgw.cli", "-c", str(self.config)]
+    def _smsgw(self, *words: str) -> None:
+        command = [sys.executable, "-m", "smsgw.cli", "-c", str(self.config), *words]
         done = subprocess.run(
-            [*command, "apply", "--yes", str(provisioning)],
+            command,
             cwd=self.folder,
             env=environment(),
             capture_output=True,
@@ -186,7 +257,20 @@ class Gateway:
             timeout=60,
         )
         if done.returncode:
-            raise Failed(f"apply failed:\n{done.stdout}{done.stderr}\n{self.tail()}")
+            raise Failed(f"{words[0]} failed:\n{done.stdout}{done.stderr}\n{self.tail()}")
+
+    def _lists(self) -> None:
+        """Numbers that have opted out, of the number that the bench sends from, and blocked
+        ones."""
+        numbers = self.folder / "numbers.csv"
+        numbers.write_text("".join(f"4479{n:08d}\n" for n in range(_LISTED)), "utf-8")
+        for owner, name, options in (
+            ("bench", "stops", ("--type", "optout", "--source", "447700900000")),
+            ("bench", "blocked", ("--type", "block")),
+            ("-", "all", ("--type", "block")),
+        ):
+            self._smsgw("list", "create", *options, "--", owner, name)
+            self._smsgw("list", "import", "--", owner, name, str(numbers))
 
     def tail(self) -> str:
         """The end of its log."""
@@ -195,9 +279,10 @@ class Gateway:
     def cpu_seconds(self) -> dict[str, float]:
         """User and system time of each thread, by its number: the first is the reactor's."""
         used = {}
-        for n, stat in enumerate(sorted(Path(f"/proc/{self.process.pid}/task").glob("*/stat"))):
+        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
+        for n, task in enumerate(sorted(tasks, key=lambda one: int(one.name))):
             with contextlib.suppress(OSError):
-                fields = stat.read_text().rpartition(")")[2].split()
+                fields = (task / "stat").read_text().rpartition(")")[2].split()
                 used[str(n)] = (int(fields[11]) + int(fields[12])) / _TICK
         return used
 
@@ -225,6 +310,29 @@ class Gateway:
         if not self.keep:
             shutil.rmtree(self.folder, ignore_errors=True)
         return self.process.returncode
+
+
+class Idle:
+    """``bench.idle`` in its own process: so many binds that do nothing."""
+
+    def __init__(self, port: int, binds: int) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "bench.idle", str(port), "--binds", str(binds)],
+            cwd=ROOT,
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        if not self.process.stdout.readline():
+            raise Failed("idle: not all could bind")
+
+    def stop(self) -> dict[str, Any]:
+        """End it: how many enquire_links it answered, and how many binds were lost."""
+        out, _ = self.process.communicate("\n", timeout=30)
+        figures: dict[str, Any] = json.loads(out)
+        return figures
 
 
 def load(module: str, port: int, **options: object) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from types import SimpleNamespace
 
 from twisted.internet import epollreactor
 
@@ -61,7 +62,9 @@ def serve() -> None:
     class AtOnce:
         """Accepts everything and keeps nothing."""
 
-        def accept(self, login: Login, messages: list[Message]) -> Deferred[list[Message]]:
+        def accept(
+            self, login: Login, messages: list[Message], beside: object = None
+        ) -> Deferred[list[Message]]:
             for message in messages:
                 message.id = identities.allot()
                 message.accepted_at = int(time.time() * 1000)
@@ -82,7 +85,10 @@ def serve() -> None:
     tables = Tables(provisioning)
     doors = Doors(lambda: tables, run=maybeDeferred)
     site = Site()
-    rest.add(site, rest.Rest(Config(), lambda: tables, doors, AtOnce(), None))
+    unused = dict.fromkeys(("journal", "lists", "dead_letters", "lookups"))
+    replays = SimpleNamespace(replay=None)
+    store = SimpleNamespace(identities=identities, replays=replays, **unused)
+    rest.add(site, rest.Rest(Config(), lambda: tables, doors, AtOnce(), store))
     port = reactor.listenTCP(0, HttpServerFactory(site, reactor), interface="127.0.0.1")
     print(port.getHost().port, flush=True)
     stdio.StandardIO(Until())

@@ -1,4 +1,4 @@
-"""An HTTP load generator: prebuilt POST /v4/messages, one at a time on each kept connection.
+"""An HTTP load generator: prebuilt requests of one dialect, one at a time on each kept connection.
 
 Run as ``python -m bench.http_load PORT``; prints one line of JSON when every answer is in.
 """
@@ -11,6 +11,8 @@ import socket
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
+from urllib.parse import urlencode
 
 from bench.wire import READ, TICKS, cpu_seconds, percentile
 
@@ -19,6 +21,82 @@ RING = 8192  # prebuilt requests
 
 def requests(options: argparse.Namespace) -> list[bytes]:
     """A ring of whole requests that differ in destination and text."""
+    return _RINGS[options.dialect](options)
+
+
+def _text(options: argparse.Namespace, i: int) -> str:
+    return f"bench {i:05d} ".ljust(options.length, "x")
+
+
+def _get(options: argparse.Namespace, path: str, **fields: object) -> bytes:
+    return (
+        f"GET {path}?{urlencode(fields)} HTTP/1.1\r\nHost: {options.host}:{options.port}\r\n\r\n"
+    ).encode()
+
+
+def _smscgi(options: argparse.Namespace) -> list[bytes]:
+    return [
+        _get(
+            options,
+            "/sms.cgi",
+            username=options.source,
+            password=options.password,
+            da=f"4477009{i:05d}",
+            ud=_text(options, i),
+        )
+        for i in range(RING)
+    ]
+
+
+def _relay(options: argparse.Namespace) -> list[bytes]:
+    return [
+        _get(
+            options,
+            "/sms/sms_gw.php",
+            username=options.username,
+            password=options.password,
+            originator=options.source,
+            destination=f"4477009{i:05d}",
+            message=_text(options, i),
+        )
+        for i in range(RING)
+    ]
+
+
+def _websmpp(options: argparse.Namespace) -> list[bytes]:
+    """By GET, or by POST with many numbers each."""
+    common = {
+        "user": options.username,
+        "pass": options.password,
+        "sid": options.source,
+        "type": 1,
+    }
+    if options.numbers == 1:
+        return [
+            _get(
+                options,
+                "/websmpp/websms",
+                **common,
+                mno=f"4477009{i:05d}",
+                text=_text(options, i),
+            )
+            for i in range(RING)
+        ]
+    ring = []
+    for i in range(8):
+        mno = ",".join(f"4477{i}{n:07d}" for n in range(options.numbers))
+        body = urlencode({**common, "mno": mno, "text": _text(options, i)}, safe=",")
+        ring.append(
+            (
+                f"POST /websmpp/websms HTTP/1.1\r\nHost: {options.host}:{options.port}\r\n"
+                "Content-Type: application/x-www-form-urlencoded\r\n"
+                f"Content-Length: {len(body)}\r\n\r\n{body}"
+            ).encode()
+        )
+    return ring
+
+
+def _rest(options: argparse.Namespace) -> list[bytes]:
     login = base64.b64encode(f"{options.username}:{options.password}".encode()).decode()
     head = (
         f"POST {options.path} HTTP/1.1\r\n"
@@ -32,12 +110,22 @@ def requests(options: argparse.Namespace) -> list[bytes]:
         body = {
             "source": options.source,
             "destination": f"4477009{i:05d}",
-            "messageText": f"bench {i:05d} ".ljust(options.length, "x"),
+            "messageText": _text(options, i),
             "registeredDelivery": options.receipts,
         }
         text = json.dumps(body)
         ring.append((head % len(text) + text).encode())
     return ring
+
+
+_RINGS: dict[str, Callable[[argparse.Namespace], list[bytes]]] = {
+    "rest": _rest,
+    "smscgi": _smscgi,
+    "relay": _relay,
+    "websmpp": _websmpp,
+}
+# What the body of an answer begins with that says yes.
+_YES = {"rest": b"{", "smscgi": b"OK: ", "relay": b"0:", "websmpp": b"Response: "}
 
 
 class Connection:
@@ -65,6 +153,7 @@ def answer_length(octets: bytes) -> int:
 def run(options: argparse.Namespace) -> dict[str, object]:
     """Post everything and give the figures; times are of CLOCK_MONOTONIC in seconds."""
     ring = requests(options)
+    yes = b"\r\n\r\n" + _YES[options.dialect]
     epoll = select.epoll()
     connections = {}
     for _ in range(options.connections):
@@ -86,7 +175,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
                 break
             one = idle.pop()
             one.sent_at = start + (posted + 1) / options.rate if options.rate else now
-            one.sock.sendall(ring[posted % RING])
+            one.sock.sendall(ring[posted % len(ring)])
             posted += 1
         if answered == posted and (posted >= options.messages or now >= end):
             break
@@ -108,6 +197,8 @@ def run(options: argparse.Namespace) -> dict[str, object]:
                 continue
             heard = now
             status = got[9:12].decode()
+            if status == "200" and yes not in got:
+                status = "no"  # a dialect that says it in words
             statuses[status] += 1
             if status not in example:
                 example[status] = got[:length].partition(b"\r\n\r\n")[2].decode(errors="replace")
@@ -121,13 +212,14 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     return {
         "connections": options.connections,
         "submitted": posted,
-        "accepted": statuses["200"],
+        "accepted": statuses["200"] * options.numbers,
         "refused": {status: n for status, n in statuses.items() if status != "200"},
         "refused_example": {status: text for status, text in example.items() if status != "200"},
         "unanswered": posted - answered,
         "first_submit": start,
         "last_answer": now,
         "answers_per_s": round(answered / span, 1) if span > 0 else 0,
+        "messages_per_s": round(answered * options.numbers / span, 1) if span > 0 else 0,
         "p50_ms": percentile(ticks, 0.50),
         "p99_ms": percentile(ticks, 0.99),
         "max_ms": percentile(ticks, 1.0),
@@ -141,7 +233,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("port", type=int)
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--path", default="/v4/messages")
+    parser.add_argument("--dialect", choices=sorted(_RINGS), default="rest")
+    parser.add_argument("--numbers", type=int, default=1, help="of each POST of websmpp")
+    parser.add_argument("--path", default="/v4/messages", help="of rest")
     parser.add_argument("--username", default="bench")
     parser.add_argument("--password", default="bench")
     parser.add_argument("--connections", type=int, default=8)

@@ -31,19 +31,22 @@ from bench.wire import (
 )
 
 RING = 8192  # prebuilt PDUs of one bind
+_DESTINATIONS = 100_000
 
 
-def submits(source: str, number: int, length: int, receipt: bool) -> tuple[bytes, int]:
-    """A ring of submit_sm with sequence numbers 1 to RING, and the octets of one of them."""
+def submits(
+    source: str, number: int, length: int, receipt: bool, ring: int, mark: str
+) -> tuple[bytes, int]:
+    """A ring of submit_sm with sequence numbers 1 to ``ring``, and the octets of one of them."""
     pdus = []
-    for i in range(RING):
-        text = f"bench {number:02d}/{i:05d} ".encode().ljust(length, b"x")[:length]
+    for i in range(ring):
+        text = f"{mark} {number:02d}/{i:06d} ".encode().ljust(length, b"x")[:length]
         ton, npi = (1, 1) if source.isdigit() else (5, 0)
         body = b"".join(
             (
                 b"\0",
                 bytes((ton, npi)) + source.encode() + b"\0",
-                b"\x01\x01" + b"4477009%05d" % (number * RING + i) + b"\0",
+                b"\x01\x01" + b"4477009%05d" % ((number * ring + i) % _DESTINATIONS) + b"\0",
                 b"\0\0\0\0\0" + bytes((receipt, 0, 0, 0, len(text))),
                 text,
             )
@@ -70,9 +73,11 @@ class Bind:
             raise SystemExit(f"bind {number}: refused with status 0x{status:02x}")
         self.rest = answer[length:]
         self.sock.setblocking(False)
-        ring, self.size = submits(options.source, number, options.length, options.receipts)
+        ring, self.size = submits(
+            options.source, number, options.length, options.receipts, options.ring, options.mark
+        )
         self.ring = memoryview(ring)
-        self.sent_at = [0.0] * RING
+        self.sent_at = [0.0] * options.ring
         self.next = 0
         self.outstanding = 0
         self.pending = bytearray()
@@ -167,14 +172,14 @@ class Load:
     def submit(self, one: Bind, count: int, now: float) -> int:
         """Write up to ``count`` submit_sm; the number written (less at the ring's end)."""
         first = one.next
-        count = min(count, RING - first)
+        count = min(count, self.options.ring - first)
         last = first + count
         if self.options.rate:  # latency counts from when a message was due, not from its write
             base, step = self.first_submit, 1 / self.options.rate
             one.sent_at[first:last] = [base + (self.submitted + k + 1) * step for k in range(count)]
         else:
             one.sent_at[first:last] = [now] * count
-        one.next = last % RING
+        one.next = last % self.options.ring
         one.outstanding += count
         self.submitted += count
         self.last_submit = now
@@ -238,7 +243,9 @@ class Load:
                 continue
             with contextlib.suppress(OSError):
                 one.sock.settimeout(1)
-                one.sock.sendall(bytes(one.pending) + HEADER.pack(16, UNBIND, 0, RING + 1))
+                one.sock.sendall(
+                    bytes(one.pending) + HEADER.pack(16, UNBIND, 0, self.options.ring + 1)
+                )
                 while one.sock.recv(READ):
                     pass
         for one in self.binds:
@@ -284,6 +291,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0, help="stop submitting after this time")
     parser.add_argument("--rate", type=float, default=0, help="messages/s; 0 = as fast as it goes")
     parser.add_argument("--length", type=int, default=100, help="octets of text")
+    parser.add_argument("--ring", type=int, default=RING, help="different messages of one bind")
+    parser.add_argument("--mark", default="bench", help="what the texts begin with")
     parser.add_argument("--source", default="447700900000")
     parser.add_argument("--receipts", action="store_true", help="ask for receipts, wait for them")
     parser.add_argument("--grace", type=float, default=10, help="s of silence before giving up")

@@ -3,8 +3,9 @@ routes.
 
 ``python bench/routes.py [--json] [--prefixes N] [--turns N]``: the median of several turns, by the
 CPU time of the process, so that other work on the machine does not count. ``plain`` is routes
-without filters, ``filtered`` the same with filters on every tenth route, ``naive`` a search through
-all prefixes (few messages), for comparison.
+without filters, ``filtered`` the same with filters on every tenth route, ``stall`` how long another
+thread waits for its turn meanwhile (of the filtered ones), ``naive`` a search through all prefixes
+(few messages), for comparison.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import json
 import statistics
 import time
 from random import Random
+from threading import Thread
 
 from smsgw.message import Message
 from smsgw.provisioning import Route
@@ -69,6 +71,23 @@ def rate(table: RouteTable[Route], given: list[Message], turns: int) -> float:
     return statistics.median(rates)
 
 
+def stall(forms: list[Route], turns: int) -> float:
+    """How long another thread waits at most for its turn while a table is made, in ms: the median
+    of ``turns``. As in the gateway, where the reactor goes on while a reload is under way."""
+    longest = []
+    for _ in range(turns):
+        gc.collect()
+        making = Thread(target=RouteTable, args=(forms,))
+        gaps = [0.0]
+        making.start()
+        while making.is_alive():
+            start = time.perf_counter()
+            time.sleep(0)
+            gaps.append(time.perf_counter() - start)
+        longest.append(max(gaps) * 1000)
+    return statistics.median(longest)
+
+
 def naive_rate(every: list[str], given: list[Message]) -> float:
     """Decisions a second of a search through all prefixes."""
     start = time.process_time()
@@ -89,6 +108,7 @@ def measured(count: int, turns: int) -> dict[str, float]:
         table = RouteTable(forms)
         figures[f"{name}_load_s"] = round(time.process_time() - start, 3)
         figures[f"{name}_per_s"] = round(rate(table, given, turns))
+        figures["stall_ms"] = round(stall(forms, turns), 1)
     figures["naive_per_s"] = round(naive_rate(every, given))
     return figures
 

@@ -19,6 +19,7 @@ from bench.gateway import (
     ROOT,
     Failed,
     Gateway,
+    Idle,
     Sink,
     environment,
     free_port,
@@ -93,7 +94,46 @@ class Bench:
             if gateway is not None:
                 gateway.stop()
 
-    def _one_smpp(self, gateway: Gateway, sink: Sink, receipts: bool, messages: int) -> Result:
+    def rules(self) -> Result:
+        """SMPP in, commit, SMPP out, with all rules that a message may have to pass and without
+        them: messages/s of both, run by run in turn, and their ratio."""
+        sides = {}
+        try:
+            for name in ("plain", "rules"):
+                port = free_port()
+                sink = Sink(port, "--receipts", "none", "--window", str(self.options.window))
+                sides[name] = (sink, self._gateway(port, sink, rules=name == "rules"))
+            counted: dict[str, list[Result]] = {name: [] for name in sides}
+            # No two messages may be the same, or they would be duplicates; and one bind may send
+            # more than its share.
+            for n in range(self.options.runs + 1):
+                messages = self.options.messages if n else self.options.messages // 20
+                ring = messages * 3 // (2 * self.options.binds) + self.options.window
+                for name, (sink, gateway) in sides.items():
+                    result = self._one_smpp(gateway, sink, False, messages, ring=ring, mark=f"r{n}")
+                    if result["refused"]:
+                        raise Failed(f"{name}: refused: {result['refused']}")
+                    if n:
+                        counted[name].append(result)
+                        shown = f"{result['messages_per_s']:,}"
+                        print(f"  {name} run {n}: {shown}", file=sys.stderr, flush=True)
+            found: Result = {}
+            for name, results in counted.items():
+                results.sort(key=lambda one: one["messages_per_s"])
+                middle = results[(len(results) - 1) // 2]
+                found[f"{name}_per_s"] = middle["messages_per_s"]
+                found[f"{name}_per_s_of_runs"] = [one["messages_per_s"] for one in results]
+                found[f"{name}_us_by_thread"] = middle["gateway_us_by_thread"]
+            found["ratio"] = round(found["rules_per_s"] / found["plain_per_s"], 3)
+            return found
+        finally:
+            for sink, gateway in sides.values():
+                sink.stop()
+                gateway.stop()
+
+    def _one_smpp(
+        self, gateway: Gateway, sink: Sink, receipts: bool, messages: int, **more: object
+    ) -> Result:
         sink.say("reset")
         before = gateway.cpu_seconds()
         figures = load(
@@ -103,6 +143,7 @@ class Bench:
             window=self.options.window,
             messages=messages,
             receipts=receipts,
+            **more,
         )
         arrived = sink.wait("arrived", figures["accepted"])
         used = threads(before, gateway.cpu_seconds(), messages)
@@ -129,18 +170,21 @@ class Bench:
             result["slowest_receipt_second"] = slowest_second(ticks, start, figures["last_submit"])
         return result
 
-    def http(self) -> Result:
-        """POST /v4/messages over kept-alive connections: answers/s."""
+    def http(self, name: str = "http", dialect: str = "rest", numbers: int = 1) -> Result:
+        """Messages of one dialect over kept-alive connections: answers/s; with ``numbers``, that
+        many destinations in each request: messages/s."""
         port = free_port()
         sink = Sink(port)
         gateway = None
+        # Requests of one run.
+        count = self.options.messages // (2 if numbers == 1 else numbers)
         try:
             gateway = self._gateway(port, sink)
-            self._one_http(gateway, sink, self.options.messages // 40)
-            with Profile(gateway, "http", self.options.profile) as profile:
+            self._one_http(gateway, sink, max(1, count // 20), dialect, numbers)
+            with Profile(gateway, name, self.options.profile) as profile:
                 result = self.runs(
-                    "http",
-                    lambda: self._one_http(gateway, sink, self.options.messages // 2),
+                    name,
+                    lambda: self._one_http(gateway, sink, count, dialect, numbers),
                     "messages_per_s",
                 )
             return {**result, **profile.result}
@@ -149,16 +193,26 @@ class Bench:
             if gateway is not None:
                 gateway.stop()
 
-    def _one_http(self, gateway: Gateway, sink: Sink, messages: int) -> Result:
+    def _one_http(
+        self, gateway: Gateway, sink: Sink, requests: int, dialect: str, numbers: int
+    ) -> Result:
         sink.say("reset")
         before = gateway.cpu_seconds()
-        figures = load("http_load", gateway.http, messages=messages, connections=8)
+        figures = load(
+            "http_load",
+            gateway.http,
+            messages=requests,
+            dialect=dialect,
+            numbers=numbers,
+            connections=8 if numbers == 1 else 1,
+        )
         if figures["refused"]:
-            raise Failed(f"POST was refused: {figures['refused_example']}")
-        arrived = sink.wait("arrived", figures["accepted"])
+            raise Failed(f"{dialect}: a request was refused: {figures['refused_example']}")
+        messages = figures["accepted"]
+        arrived = sink.wait("arrived", messages)
         start = figures["first_submit"]
         return {
-            "messages_per_s": figures["answers_per_s"],
+            "messages_per_s": figures["messages_per_s"],
             "arrivals_per_s": rate(arrived["arrived"], start, arrived["last_arrival"]),
             "submitted": figures["submitted"],
             "arrived": arrived["arrived"],
@@ -212,7 +266,7 @@ class Bench:
                 gateway.stop()
 
     def script(self, name: str) -> Result:
-        """``bench/codec.py`` or ``bench/stack.py``, which print JSON of their own."""
+        """``bench/codec.py``, ``stack.py`` or ``routes.py``, which print JSON of their own."""
         path = ROOT / "bench" / f"{name}.py"
         done = subprocess.run(
             [sys.executable, str(path), "--json"],
@@ -278,6 +332,53 @@ class Bench:
             if gateway is not None:
                 gateway.stop()
 
+    def many_binds(self) -> Result:
+        """Binds that do nothing: memory and CPU of each; and as many with a little to do: p99."""
+        count = self.options.many_binds
+        port = free_port()
+        sink = Sink(port)
+        gateway = None
+        try:
+            gateway = self._gateway(port, sink)
+            # What the first sessions bring with them is not theirs. No messages before: the room
+            # that they leave would hide what a session takes.
+            Idle(gateway.smpp, 10).stop()
+            before = gateway.rss_mb()
+            idle = Idle(gateway.smpp, count)
+            after = gateway.rss_mb()
+            # Each is asked by enquire_link once a minute.
+            begun, cpu = time.monotonic(), sum(gateway.cpu_seconds().values())
+            time.sleep(self.options.idle_s)
+            used = sum(gateway.cpu_seconds().values()) - cpu
+            percent = used / (time.monotonic() - begun) * 100
+            last = gateway.rss_mb()
+            ended = idle.stop()
+            rate = self.options.rate or count
+            figures = load(
+                "load",
+                gateway.smpp,
+                binds=count,
+                window=10,
+                ring=64,
+                rate=rate,
+                seconds=self.options.seconds,
+            )
+            return {
+                "binds": count,
+                "kb_of_each": round((after - before) * 1024 / count, 1),
+                "kb_of_each_later": round((last - before) * 1024 / count, 1),
+                "idle_cpu_percent": round(percent, 2),
+                "enquire_links_answered": ended["answered"],
+                "lost": ended["lost"],
+                "load_per_s": rate,
+                "refused": figures["refused"],
+                **{key: figures[key] for key in ("answers_per_s", "p50_ms", "p99_ms", "max_ms")},
+            }
+        finally:
+            sink.stop()
+            if gateway is not None:
+                gateway.stop()
+
     def _drained(
         self,
         gateway: Gateway,
@@ -299,10 +400,10 @@ class Bench:
                 return report
             time.sleep(1)
 
-    def _gateway(self, carrier: int, sink: Sink | None) -> Gateway:
+    def _gateway(self, carrier: int, sink: Sink | None, rules: bool = False) -> Gateway:
         """A gateway whose links to ``sink`` are up."""
         options = self.options
-        gateway = Gateway(carrier, options.window, options.binds, options.keep)
+        gateway = Gateway(carrier, options.window, options.binds, options.keep, rules)
         if sink is not None and sink.wait("peers", options.binds)["peers"] < options.binds:
             tail = gateway.tail()
             gateway.stop()
@@ -314,10 +415,17 @@ class Bench:
         scenarios: dict[str, Callable[[], Result]] = {
             "codec": lambda: self.script("codec"),
             "stack": lambda: self.script("stack"),
+            "routes": lambda: self.script("routes"),
             "smpp": lambda: self.smpp(receipts=False),
             "receipts": lambda: self.smpp(receipts=True),
             "http": self.http,
+            "websmpp": lambda: self.http("websmpp", "websmpp"),
+            "smscgi": lambda: self.http("smscgi", "smscgi"),
+            "relay": lambda: self.http("relay", "relay"),
+            "many": lambda: self.http("many", "websmpp", 10_000),
             "latency": self.latency,
+            "rules": self.rules,
+            "binds": self.many_binds,
             "memory": lambda: self.memory(down=False),
             "memory-down": lambda: self.memory(down=True),
         }
@@ -354,6 +462,10 @@ def table(results: dict[str, Result]) -> None:
     row("codec", "submit_sm encoded/s", "encode_per_s", ">= 700,000")
     row("codec", "submit_sm decoded/s", "decode_per_s", ">= 500,000")
     row("stack", "round trips/s, one connection", "round_trips_per_second", ">= 40,000")
+    row("routes", "decisions/s, 200,000 prefixes", "plain_per_s", ">= 200,000")
+    row("routes", "decisions/s with filters on a tenth", "filtered_per_s")
+    row("routes", "s to load", "filtered_load_s", "< 3")
+    row("routes", "ms that others wait while it loads", "stall_ms", "< 50")
     row("smpp", "messages/s, first submit to last arrival", "messages_per_s", ">= 10,000")
     row("smpp", "arrivals in the slowest second", "slowest_second", ">= half of that")
     row("smpp", "p99 of the answer at full load, ms", "p99_ms")
@@ -364,10 +476,31 @@ def table(results: dict[str, Result]) -> None:
     row("http", "POST /v4/messages/s, 8 connections", "messages_per_s", ">= 4,000")
     row("http", "p99 of the answer, ms", "p99_ms")
     row("http", "us of CPU by thread of the gateway", "gateway_us_by_thread")
+    for scenario, what in (
+        ("websmpp", "GET /websmpp/websms"),
+        ("smscgi", "GET /sms.cgi"),
+        ("relay", "GET /sms/sms_gw.php"),
+    ):
+        row(scenario, f"{what}/s, 8 connections", "messages_per_s", ">= 3,500")
+        row(scenario, "p99 of the answer, ms", "p99_ms")
+        row(scenario, "us of CPU by thread of the gateway", "gateway_us_by_thread")
+    row("many", "messages/s by POST of 10,000 numbers", "messages_per_s", ">= 8,000")
+    row("many", "slowest answer to one, ms", "max_ms", "< 2,000")
+    row("many", "us of CPU by thread of the gateway", "gateway_us_by_thread")
     row("latency", "load, messages/s", "load_per_s")
     row("latency", "p50 of the submit answer, ms", "p50_ms")
     row("latency", "p99 of the submit answer, ms", "p99_ms", "< 50")
     row("latency", "us of CPU by thread of the gateway", "gateway_us_by_thread")
+    row("rules", "messages/s without rules", "plain_per_s")
+    row("rules", "messages/s with all rules", "rules_per_s")
+    row("rules", "ratio of the two", "ratio", ">= 0.8")
+    row("rules", "us of CPU by thread without rules", "plain_us_by_thread")
+    row("rules", "us of CPU by thread with all rules", "rules_us_by_thread")
+    row("binds", "KB of resident memory of an idle bind", "kb_of_each", "< 60")
+    row("binds", "the same after a round of enquire_link", "kb_of_each_later", "< 60")
+    row("binds", "CPU of all of them, % of a core", "idle_cpu_percent", "< 1")
+    row("binds", "messages/s over as many binds", "answers_per_s")
+    row("binds", "p99 of their answers, ms", "p99_ms", "< 50")
     for scenario in ("memory", "memory-down"):
         row(scenario, "messages", "accepted")
         row(scenario, "messages/s", "answers_per_s")
@@ -385,7 +518,8 @@ def table(results: dict[str, Result]) -> None:
 def main() -> None:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__)
-    usual = ["codec", "stack", "smpp", "receipts", "http", "latency"]
+    dialects = ["http", "websmpp", "smscgi", "relay", "many"]
+    usual = ["codec", "stack", "routes", "smpp", "receipts", *dialects, "latency", "rules", "binds"]
     every = [*usual, "memory", "memory-down"]
     parser.add_argument("scenario", nargs="*", metavar="SCENARIO", help=f"of {', '.join(every)}")
     parser.add_argument("--quick", action="store_true", help="one short run of each")
@@ -399,7 +533,10 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=50)
     parser.add_argument("--rate", type=float, default=0, help="load of latency; 0 = half of smpp's")
     parser.add_argument("--seconds", type=float, default=0, help="length of a latency run")
+    parser.add_argument("--many-binds", type=int, default=1000, help="of the scenario binds")
+    parser.add_argument("--idle-s", type=float, default=0, help="how long they are idle")
     options = parser.parse_args()
+    options.idle_s = options.idle_s or (10 if options.quick else 65)
     unknown = [name for name in options.scenario if name not in every]
     if unknown:
         parser.error(f"no such scenario: {', '.join(unknown)}; there are {', '.join(every)}")

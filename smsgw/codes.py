@@ -161,9 +161,11 @@ CODES: Mapping[int, Code] = {code.number: code for code in _TABLE}
 ILLEGAL = 9
 NO_ROUTE = 206
 VALIDITY_OVER = 220
+MESSAGE_DELETED = 221
 STATE_UNKNOWN = 224
 REJECTED_BY_NEXT_HOP = 225
 INTERNAL_ERROR = 254
+PARTS_MISSING = 998
 
 # command_status of a carrier's refusal -> our code: spec/link-smpp.md 4.4 read backwards, its codes
 # 939 to 949, and the nearest code for the other statuses of spec/smpp.md §15.

@@ -33,6 +33,14 @@ username = "demo"
 password = "{password_http}"
 allow = ["127.0.0.0/8", "::1"]
 
+# The login of sms.cgi is the number that it sends from.
+[[account.credential]]
+kind = "http"
+username = "447700900000"
+password = "{password_http}"
+allow = ["127.0.0.0/8", "::1"]
+interfaces = ["sms.cgi"]
+
 [[account.number]]
 address = "447700900000"
 targets = ["smpp"]
@@ -107,6 +115,8 @@ def on_loopback(config: Config) -> None:
         listener.endpoint = bounded(listener.endpoint)
     config.http.listen = [bounded(endpoint) for endpoint in config.http.listen]
     config.http.admin = [bounded(endpoint) for endpoint in config.http.admin]
+    for own in config.http.site:
+        own.listen = [bounded(endpoint) for endpoint in own.listen]
 
 
 async def begin(gateway: "Gateway", file: Path) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 from twisted.internet.defer import Deferred, DeferredSemaphore, succeed
 from twisted.internet.threads import deferToThread
 
-from smsgw.login import Login
+from smsgw.login import FOREVER, Login
 from smsgw.provisioning import Account, Credential
 from smsgw.refusals import Reason, Refusal
 from smsgw.rules.tables import AllowList, Tables
+from smsgw.rules.tree import NEVER, Standing
 from smsgw.store.secrets import verify
 
 FAILURES = 20  # wrong logins of one address in FAILURES_S, then none is tried (E-D4)
@@ -72,11 +73,28 @@ class Doors:
             account, credential, _ = found
             if self._good.get(self._entry(kind, username, password)) == credential.password_hash:
                 # Not held up by others who guess from the same address.
-                return _login(account, credential)
-        at, count = self._failures.get(peer, (0.0, 0))
-        if count >= FAILURES and self._now() - at < FAILURES_S:
+                return self._login(account, credential)
+        return Refusal(Reason.TOO_MANY_LOGINS) if self._guesses(peer) else refusal
+
+    def by_access_key(self, key: str, peer: str) -> Login | Refusal:
+        """Checks an access key, of 89 random bits, that comes from the address ``peer``."""
+        # The dictionary compares hashes first, and those are of this process only: how long it
+        # takes tells nothing about the key.
+        found = self._tables().access_keys.get(key)
+        if found is None and self._guesses(peer):
             return Refusal(Reason.TOO_MANY_LOGINS)
-        return refusal
+        refusal = self._refused(found, peer) if found is not None else None
+        if found is None or refusal is not None:
+            refusal = refusal or Refusal(Reason.WRONG_PASSWORD)
+            self._count(refusal, peer)
+            return refusal
+        account, credential, _ = found
+        return self._login(account, credential)
+
+    def _guesses(self, peer: str) -> bool:
+        """True if the address has guessed wrong too often within a minute."""
+        at, count = self._failures.get(peer, (0.0, 0))
+        return count >= FAILURES and self._now() - at < FAILURES_S
 
     def login(
         self, kind: str, username: str, password: str, peer: str
@@ -125,7 +143,7 @@ class Doors:
             while len(self._good) >= _REMEMBERED:
                 del self._good[next(iter(self._good))]
             self._good[self._entry(kind, username, password)] = expected
-            return _login(account, credential)
+            return self._login(account, credential)
 
         return self._run(lambda: verify(expected, password)).addCallback(checked)
 
@@ -142,9 +160,15 @@ class Doors:
         account, _, allow = found
         if not allow.allows(peer, self._open_if_empty):
             return Refusal(Reason.ADDRESS_NOT_ALLOWED)
-        if account.suspended:
+        place = self._tables().standing[account.name]
+        if place.suspended:
             return Refusal(Reason.ACCOUNT_INACTIVE)
+        if place.expires_at < NEVER and place.expires_at <= self._now() * 1000:
+            return Refusal(Reason.ACCOUNT_EXPIRED, "expired")
         return None
+
+    def _login(self, account: Account, credential: Credential) -> Login:
+        return login_of(account, credential, self._tables().standing[account.name])
 
     def _count(self, refusal: Refusal, peer: str) -> None:
         """Counts guesses of one address within a minute; what is no guess does not count."""
@@ -165,7 +189,8 @@ class Doors:
         return kind, username, digest
 
 
-def _login(account: Account, credential: Credential) -> Login:
+def login_of(account: Account, credential: Credential, place: Standing) -> Login:
+    """What a credential that has proved itself may do."""
     return Login(
         account=account.name,
         credential=credential.username,
@@ -174,4 +199,9 @@ def _login(account: Account, credential: Credential) -> Login:
         window=credential.window,
         rate=account.rate,
         profile=credential.profile,
+        tag=credential.tag,
+        interfaces=frozenset(credential.interfaces) or None,
+        resources=frozenset(credential.resources) or None,
+        until=place.expires_at / 1000 if place.expires_at < NEVER else FOREVER,
+        certificate=credential.certificate,
     )

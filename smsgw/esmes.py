@@ -6,18 +6,21 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from smsgw.binds import Binds
 from smsgw.config import Config
-from smsgw.doors import Doors
+from smsgw.doors import Doors, login_of
 from smsgw.flow.accept import Acceptance
 from smsgw.flow.decide import Outcome
 from smsgw.flow.handover import Handover
 from smsgw.login import Login
 from smsgw.message import Message
-from smsgw.refusals import Refusal
+from smsgw.refusals import Reason, Refusal
 from smsgw.rules.tables import Tables
 from smsgw.smpp import translate
-from smsgw.smpp.pdu import SubmitSm, SubmitSmResp
+from smsgw.smpp.pdu import CancelSm, QuerySm, ReplaceSm, SubmitSm, SubmitSmResp
+from smsgw.smpp.profile import Profile
 from smsgw.smpp.server import EsmeSession
+from smsgw.submitted import Submitted
 
 _log = Logger()
 
@@ -51,10 +54,11 @@ class Wordings:
         if profile == "link":
             link = self._config.link.for_account(own.get("link", {}))
             return link.id_format, link.dlr_format == "seconds", True
+        if profile == "websmpp":
+            ams = self._config.ams.for_account(own.get("ams", {}))
+            return ams.id_format, ams.dlr_format == "seconds", False
         standard = self._config.aerialink.for_account(own.get("aerialink", {}))
-        # websmpp's ids are decimal (design section 9).
-        id_format = "decimal" if profile == "websmpp" else standard.id_format
-        return id_format, standard.dlr_format == "seconds", False
+        return standard.id_format, standard.dlr_format == "seconds", False
 
 
 class Esmes:
@@ -66,8 +70,11 @@ class Esmes:
         acceptance: Acceptance,
         handover: Handover,
         wordings: Wordings,
+        submitted: Submitted,
+        binds: Binds,
         now: Callable[[], float] = time.time,
     ) -> None:
+        self._submitted = submitted
         self._doors = doors
         self._acceptance = acceptance
         self._handover = handover
@@ -76,7 +83,7 @@ class Esmes:
         # The password hash by which each session came in.
         self._admitted: dict[EsmeSession, str] = {}
         self._alias = 0
-        self._bound: dict[str, set[EsmeSession]] = {}
+        self.binds = binds
 
     def allowed(self, peer: str) -> bool:
         """See ``Gate``."""
@@ -86,9 +93,9 @@ class Esmes:
         """See ``Gate``."""
         return self._doors.login("smpp", system_id, password, peer)
 
-    def bind_allowed(self, login: Login) -> bool:
+    def admit(self, session: EsmeSession, login: Login, bind_type: str) -> Deferred[Refusal | None]:
         """See ``Gate``."""
-        return len(self._bound.get(login.credential, ())) < login.binds
+        return self.binds.admit(session, login, bind_type)
 
     def bound(self, session: EsmeSession) -> None:
         """See ``Gate``."""
@@ -100,7 +107,7 @@ class Esmes:
             type=session.bind_type,
             peer=session.peer,
         )
-        self._bound.setdefault(login.credential, set()).add(session)
+        self.binds.bound(session)
         self._admitted[session] = self._doors.proof(login)
         if session.receives:
             self._handover.bound(session)
@@ -115,24 +122,27 @@ class Esmes:
             peer=session.peer,
             reason=session.close_reason,
         )
-        sessions = self._bound.get(login.credential)
-        if sessions is not None:
-            sessions.discard(session)
-            if not sessions:
-                del self._bound[login.credential]
+        self.binds.unbound(session)
         self._admitted.pop(session, None)
         self._handover.unbound(session)
 
     def review(self, tables: Tables) -> None:
-        """The provisioning has changed: whose login is no longer good is unbound, others stay."""
+        """The provisioning has changed, or an account has expired: whose login could no longer bind
+        as it did is unbound, others stay."""
+        now_ms = self._now() * 1000
         for session, proof in list(self._admitted.items()):
             login = session.login
             found = tables.credentials.get((login.kind, login.credential))
+            place = tables.standing.get(login.account)
             if (
                 found is None
+                or place is None
                 or found[0].name != login.account
-                or found[0].suspended
+                or place.suspended
+                or place.expires_at <= now_ms
+                or not login_of(found[0], found[1], place).may_bind(session.bind_type)
                 or found[1].password_hash != proof
+                or found[1].certificate != login.certificate
                 or not self._doors.admits(found[2], session.peer)
             ):
                 _log.info("esme {name}: its login is no longer good", name=login.credential)
@@ -145,8 +155,11 @@ class Esmes:
         refused: list[SubmitSmResp] = []
         messages: list[Message] = []
         sequences: list[int] = []
+        replacing: list[tuple[int, Message]] = []
         for pdu in pdus:
-            message = translate.message_of(pdu, now_ms)
+            message = translate.message_of(pdu, now_ms, session.profile.any_coding)
+            if pdu.schedule_delivery_time or pdu.validity_period or pdu.replace_if_present_flag:
+                message = _within_profile(message, pdu, session.profile, now_ms)
             if isinstance(message, Refusal):
                 status = session.profile.status(message.reason)
                 refused.append(SubmitSmResp(sequence=pdu.sequence, status=status))
@@ -154,6 +167,9 @@ class Esmes:
             else:
                 if session.version < _V34:
                     message.alias = self._next_alias(now_ms)
+                if pdu.replace_if_present_flag:
+                    replacing.append((pdu.sequence, message))
+                    continue
                 messages.append(message)
                 sequences.append(pdu.sequence)
         if refused:
@@ -161,6 +177,14 @@ class Esmes:
         if messages:
             done = self._acceptance.accept(session.login, messages)
             done.addCallback(self._answer, session, sequences)
+        # After the others, so that one of them may be what is replaced.
+        for sequence, message in replacing:
+            done = self._submitted.replacing(session.login, message)
+            done.addCallback(self._answer, session, [sequence])
+
+    def ask(self, session: EsmeSession, pdus: list[QuerySm | CancelSm | ReplaceSm]) -> None:
+        """See ``Gate``."""
+        self._submitted.ask(session, pdus)
 
     def _next_alias(self, now_ms: int) -> int:
         """A number of 32 bits that is not given again for seven weeks; also over restarts, as long
@@ -189,7 +213,22 @@ class Esmes:
     def sessions(self) -> dict[str, int]:
         """For operators: bound sessions by account."""
         counts: dict[str, int] = {}
-        for sessions in self._bound.values():
-            for session in sessions:
-                counts[session.login.account] = counts.get(session.login.account, 0) + 1
+        for session in self.binds.all():
+            counts[session.login.account] = counts.get(session.login.account, 0) + 1
         return counts
+
+
+def _within_profile(
+    message: Message | Refusal, pdu: SubmitSm, profile: Profile, now_ms: int
+) -> Message | Refusal:
+    """The message, unless it asks for what the profile does not offer."""
+    if isinstance(message, Refusal):
+        return message
+    if message.schedule_at > now_ms + profile.max_schedule_s * 1000:
+        days = profile.max_schedule_s // 86_400
+        return Refusal(Reason.BAD_SCHEDULE, f"more than {days} days ahead")
+    if profile.max_validity_s and message.validity_ms > profile.max_validity_s * 1000:
+        return Refusal(Reason.BAD_VALIDITY, f"more than {profile.max_validity_s // 86_400} days")
+    if pdu.replace_if_present_flag and profile.nack_unserved:
+        return Refusal(Reason.REPLACE_NOT_SUPPORTED)
+    return message

@@ -30,18 +30,18 @@ class Identities:
         self._ms = 0
         self._counter = 0
 
-    def allot(self) -> int:
-        """The next id."""
+    def allot(self, count: int = 1) -> int:
+        """The next id; the first of ``count``, 32,768 at most, that follow each other."""
         ms = int(self._now() * 1000) - EPOCH_MS
+        first = self._counter + 1
         if ms > self._ms:
             self._ms = ms
-            self._counter = 0
-        else:
-            self._counter += 1
-            if self._counter >> _COUNTER_BITS:
-                self._ms += 1
-                self._counter = 0
-        return self._ms << (_NODE_BITS + _COUNTER_BITS) | self._node | self._counter
+            first = 0
+        elif first + count > 1 << _COUNTER_BITS:
+            self._ms += 1
+            first = 0
+        self._counter = first + count - 1
+        return self._ms << (_NODE_BITS + _COUNTER_BITS) | self._node | first
 
     def allotted_at_least(self, id: int) -> None:
         """Go on after ``id``: the highest one in the store, so that a clock set back at a restart
@@ -50,6 +50,12 @@ class Identities:
         if ms >= self._ms:
             self._ms = ms
             self._counter = (1 << _COUNTER_BITS) - 1
+
+
+def first_of(at_ms: int) -> int:
+    """The lowest id that is allotted at a time (ms since 1970), to find rows of about that
+    time."""
+    return max(0, at_ms - EPOCH_MS) << (_NODE_BITS + _COUNTER_BITS)
 
 
 def to_hex(id: int, kind: int = MESSAGE) -> str:

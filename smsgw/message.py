@@ -1,5 +1,6 @@
 """The one shape of a message that every edge translates to and from."""
 
+from collections.abc import Mapping
 from enum import IntEnum
 
 from attrs import define, field
@@ -63,6 +64,9 @@ _FINAL = frozenset(
 
 UDHI = 0x40  # esm_class: short_message begins with a user data header (SMPP 3.4 §5.2.12)
 REPLY_PATH = 0x80
+# Numbers of ``Message.former``: this for each carrier that had the part before, and the part.
+FORMER = 256
+_NONE: Mapping[int, "Acknowledgement"] = {}
 
 
 @define
@@ -129,6 +133,9 @@ class Message:
     carriers: list[str] = field(factory=list)  # of the route, in order: failover
     price: str = ""
     charged: int = 0  # for each part, ten-thousandths of the currency's unit
+    # How long each carrier but the last has to take it, 0: as long as it is valid.
+    queue_ms: int = 0
+    payer: str = ""  # the account that is charged, if it is another: one above the sender's
 
     # Where the journey stands.
     state: int = 1  # a MessageState
@@ -140,6 +147,9 @@ class Message:
     targets: list[str] = field(factory=list)
     # What carriers acknowledged: part number -> (carrier, its id, when, MessageState of the part).
     acknowledged: dict[int, "Acknowledgement"] = field(factory=dict)
+    # What carriers acknowledged and then could not deliver, so that the part went to the next one;
+    # a new mapping each time it changes.
+    former: Mapping[int, "Acknowledgement"] = _NONE
 
     @property
     def carrier(self) -> str:

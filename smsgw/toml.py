@@ -205,7 +205,7 @@ class Reader:
         A syntax error leaves ``table`` empty and is a fault.
         """
         self._file = file
-        self._faults: list[tuple[int, str]] = []
+        self._faults: list[tuple[int, Path, str]] = []
         self._positions: dict[Path, int] = {}
         self.table: dict[str, Any] = {}
         try:
@@ -221,6 +221,13 @@ class Reader:
                 raise  # of positions: a bug
             self._syntax_fault(text, f"a number of too many digits {_longest_number(text)}")
 
+    @classmethod
+    def of(cls, table: dict[str, Any]) -> "Reader":
+        """A reader of tables that were no TOML text, so that faults have keys and no lines."""
+        reader = cls("", "")
+        reader.table = table
+        return reader
+
     @property
     def lines(self) -> list[str]:
         """All faults so far in the order of their lines.
@@ -228,11 +235,18 @@ class Reader:
         ``FILE:LINE: key: what is wrong; what would be right``.
         """
         faults = sorted(self._faults, key=_line_of)
-        return [visible(f"{self._file}:{line}: {said}") for line, said in faults]
+        return [
+            visible(f"{self._file}:{line}: {dotted(path)}: {said}") for line, path, said in faults
+        ]
+
+    @property
+    def faults(self) -> list[tuple[Path, str]]:
+        """All faults so far, each with the path of the value that is wrong."""
+        return [(path, visible(said)) for _, path, said in self._faults]
 
     def fault(self, path: Path, said: str) -> None:
         """Keep one fault of the value at ``path``."""
-        self._faults.append((self.line(path), f"{dotted(path)}: {said}"))
+        self._faults.append((self.line(path), path, said))
 
     def line(self, path: Path) -> int:
         """The line of ``path``, or of the nearest thing around it that the text has."""
@@ -241,14 +255,14 @@ class Reader:
         return self._positions.get(path, 1)
 
     def where(self, path: Path) -> str:
-        """``FILE:LINE`` of ``path``."""
-        return f"{self._file}:{self.line(path)}"
+        """``FILE:LINE`` of ``path``, or its key where there is no file."""
+        return f"{self._file}:{self.line(path)}" if self._file else spelled(path)
 
     def _syntax_fault(self, text: str, error: str) -> None:
         found = re.search(r"\(at line (\d+), column \d+\)", error)
         line = int(found[1]) if found else text.count("\n") + 1
         what = re.sub(r" \(at .*\)$", "", error)
-        self._faults.append((line, f"TOML: {what}; the file must be TOML 1.0"))
+        self._faults.append((line, ("TOML",), f"{what}; the file must be TOML 1.0"))
 
     def build(self, cls: type[T], table: object, path: Path = ()) -> T | None:
         """A ``cls`` of ``table``, or None where a fault was found; the faults are kept."""
@@ -312,8 +326,25 @@ def _longest_number(text: str) -> str:
     return f"(at line {text.count(chr(10), 0, start) + 1}, column 1)"
 
 
-def _line_of(fault: tuple[int, str]) -> int:
+def _line_of(fault: tuple[int, Path, str]) -> int:
     return fault[0]
+
+
+def spelled(path: Path) -> str:
+    """``path`` with its indexes, such as ``number[0].address``."""
+    text = "".join(f"[{one}]" if isinstance(one, int) else f".{_short(one)}" for one in path)
+    return text.removeprefix(".")
+
+
+def tables_of(parent: Any, key: str) -> list[tuple[int, dict[str, Any]]]:
+    """The tables of the array ``key``, numbered.
+
+    What has another shape is a fault found elsewhere.
+    """
+    value = parent.get(key)
+    if not isinstance(value, list):
+        return []
+    return [(n, one) for n, one in enumerate(value) if isinstance(one, dict)]
 
 
 def dotted(path: Path) -> str:

@@ -4,6 +4,7 @@ import fcntl
 import re
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import StreamRequestHandler, UnixStreamServer
@@ -16,17 +17,19 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import insert
 
 from smsgw import cli, demo
+from smsgw.commands import provision
 from smsgw.config import Config, Store
 from smsgw.http.admin import add
 from smsgw.http.site import Request, Response, Site
-from smsgw.identities import to_guid, to_hex
+from smsgw.identities import first_of, to_guid, to_hex
 from smsgw.message import Acknowledgement, Message, MessageState
-from smsgw.operate import views
+from smsgw.operate import statement
 from smsgw.operate.offline import OfflineOperator
 from smsgw.operate.operator import CarrierView, Sent
 from smsgw.operate.remote import RemoteOperator, admin_endpoint
 from smsgw.operate.views import message_view, parse_id
-from smsgw.store import records, schema
+from smsgw.rules import money as money_rules
+from smsgw.store import ledger, records, schema
 from smsgw.store.database import close_store, open_store
 from smsgw.store.secrets import verify
 
@@ -70,6 +73,9 @@ class Gateway(OfflineOperator):
         if account != "demo":
             return Sent(error=f"no account {account}")
         return Sent(str(ID), to_guid(ID), 1)
+
+    async def cancel(self, id_text: str) -> Sent:
+        return Sent(error="" if id_text == str(ID) else "it is not pending any more")
 
 
 @pytest.fixture
@@ -182,9 +188,41 @@ def test_route_test_shows_the_route_and_why(place: Path) -> None:
         "to": "447700900123",
         "parts": "2 GSM",
         "price": "0.0200",
+        "price from": "route uk",
     }
     shown = lines(run(place, *asked, "code"))
     assert shown["because of"] == 'prefix "447", priority -1; filters text'
+
+
+def test_route_test_shows_when_a_message_goes_out(place: Path) -> None:
+    """If a send window holds it back."""
+    at = datetime.now(UTC)
+    begin, end = (f"{(at + timedelta(hours=hours)):%H}:00" for hours in (6, 8))
+    hours = f'send_hours = {{ "44" = "{begin}-{end}" }}'
+    text = ROUTES.replace('senders = ["ACME"]', hours)
+    (place / "r.toml").write_text(text)
+    assert run(place, "apply", "--yes", "--prune", str(place / "r.toml")).exit_code == 0
+    asked = ("route", "test", "--account", "acme", "ACME", "07700900123", "Hello")
+    shown = lines(run(place, *asked))["goes out at"]
+    assert re.fullmatch(r"[0-9-]{10} [0-9]{2}:00:00Z", shown)
+    told = msgspec.json.decode(run(place, *asked[:2], "--json", *asked[2:]).stdout)
+    assert told["deferred_until"] > at.timestamp() * 1000
+
+
+def test_accounts_are_listed_with_their_parents(place: Path) -> None:
+    """And whether they may send, for themselves or because of one above them."""
+    (place / "a.toml").write_text(
+        '[[account]]\nname = "top"\nexpires = "2020-01-31"\n'
+        '[[account]]\nname = "child"\nparent = "top"\n'
+        '[[account]]\nname = "held"\nsuspended = true\n'
+    )
+    assert run(place, "apply", "--yes", "--prune", str(place / "a.toml")).exit_code == 0
+    shown = [line.split() for line in run(place, "accounts").stdout.splitlines()[1:]]
+    assert sorted(shown) == [
+        ["child", "top", "expired", "0.00", "unlimited", "0", "0"],
+        ["held", "suspended", "0.00", "unlimited", "0", "0"],
+        ["top", "expired", "0.00", "unlimited", "0", "0"],
+    ]
 
 
 def test_route_test_says_why_a_message_would_be_refused(place: Path) -> None:
@@ -240,7 +278,7 @@ def test_apply_asks_on_a_terminal(
     place: Path, typed: str, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a terminal the changes are shown and done only after a yes."""
-    monkeypatch.setattr(cli, "_interactive", lambda: True)
+    monkeypatch.setattr(provision, "interactive", lambda: True)
     result = run(place, "apply", str(place / "p.toml"), typed=typed)
     assert result.exit_code == code
     assert "+ account demo" in result.stdout
@@ -336,6 +374,21 @@ def test_send_prints_the_id(gateway: Path) -> None:
     assert (result.exit_code, result.stdout) == (0, f"{ID}\n")
     said = fault(gateway, "send", "--account", "nobody", "ACME", "447700900001", "Hello")
     assert said == "smsgw: not accepted: no account nobody"
+
+
+def test_cancel_asks_the_gateway(gateway: Path) -> None:
+    """For each message; one that is not cancelled is told, and the status is 1."""
+    assert run(gateway, "cancel", str(ID)).stdout == f"{ID}\n"
+    result = run(gateway, "cancel", "7", str(ID), "nonsense")
+    assert (result.exit_code, result.stdout) == (1, f"{ID}\n")
+    first, second = result.stderr.splitlines()
+    assert first == "smsgw: 7: not cancelled: it is not pending any more"
+    assert second.startswith("smsgw: nonsense: not cancelled: no such message")
+
+
+def test_cancel_takes_a_running_gateway(place: Path) -> None:
+    """As send does."""
+    assert "not running" in fault(place, "cancel", str(ID))
 
 
 def test_status_asks_the_gateway(gateway: Path) -> None:
@@ -461,38 +514,44 @@ def test_socket_that_does_not_answer_is_told(place: Path) -> None:
 
 def money(place: Path) -> None:
     """What balance, topup and statement do with a prepaid account."""
-    text = TEXT.replace('name = "demo"', 'name = "demo"\nbalance = "1.50"', 1)
+    text = TEXT.replace('name = "demo"', 'name = "demo"\ncurrency = "EUR"\nbalance = "1.50"', 1)
     (place / "p.toml").write_text(text)
     assert run(place, "apply", "--yes", str(place / "p.toml")).exit_code == 0
-    assert run(place, "balance", "demo").stdout == "1.50\n"
+    assert run(place, "balance", "demo").stdout == "1.50 EUR\n"
     topped = run(place, "topup", "demo", "0.0050", "--text", "Invoice 7")
-    assert (topped.exit_code, topped.stdout) == (0, "1.505\n")
-    assert run(place, "topup", "demo", "2").stdout == "3.505\n"
+    assert (topped.exit_code, topped.stdout) == (0, "1.505 EUR\n")
+    assert run(place, "topup", "demo", "2").stdout == "3.505 EUR\n"
     assert msgspec.json.decode(run(place, "balance", "--json", "demo").stdout) == {
         "account": "demo",
         "balance": "3.505",
         "credit_limit": "0.00",
         "error": "",
+        "currency": "EUR",
     }
-    assert "3.505" in run(place, "accounts").stdout
+    assert "3.505 EUR" in run(place, "accounts").stdout
     # The opening balance is no more than that: applied again it changes nothing.
     (place / "p.toml").write_text(text.replace("1.50", "9.00"))
     assert run(place, "apply", "--yes", str(place / "p.toml")).exit_code == 0
-    assert run(place, "balance", "demo").stdout == "3.505\n"
+    assert run(place, "balance", "demo").stdout == "3.505 EUR\n"
     lines = run(place, "statement", "demo").stdout.splitlines()
-    assert lines[0] == "time,reason,amount,message,text"
+    assert lines[0] == (
+        "time,reason,amount,message,text,currency,account,destination,costcentre,parts"
+    )
     assert [line.split(",", 1)[1] for line in lines[1:3]] == [
-        "opening,1.50,,",
-        "top-up,0.005,,Invoice 7",
+        "opening,1.50,,,EUR,,,,",
+        "top-up,0.005,,Invoice 7,EUR,,,,",
     ]
+    summed = run(place, "statement", "--by", "costcentre", "demo")
+    assert summed.stdout == "costcentre,currency,messages,parts,amount\n"
     assert lines[3].split(",")[1:3] == ["top-up", "2.00"]
     assert run(place, "statement", "demo", "--to", "2020-01-01").stdout == f"{lines[0]}\n"
     assert len(run(place, "statement", "demo", "--from", "2020-01-01").stdout.splitlines()) == 4
-    for command in (["balance", "x"], ["topup", "x", "1"], ["statement", "x"]):
+    summing = ["statement", "x", "--by", "costcentre"]
+    for command in (["balance", "x"], ["topup", "x", "1"], ["statement", "x"], summing):
         assert "there is no account x" in fault(place, *command)
     for wrong in ("0", "1.00001", "1e3", "x"):
         assert "is no amount" in fault(place, "topup", "demo", wrong)
-    assert run(place, "balance", "demo").stdout == "3.505\n"
+    assert run(place, "balance", "demo").stdout == "3.505 EUR\n"
 
 
 def test_money_without_a_gateway(place: Path) -> None:
@@ -505,11 +564,64 @@ def test_money_with_a_gateway(gateway: Path) -> None:
     money(gateway)
 
 
+def test_a_statement_tells_of_messages_but_not_of_private_ones(place: Path) -> None:
+    """One by one, and by cost centre."""
+    assert run(place, "apply", "--yes", str(place / "p.toml")).exit_code == 0
+    at = 1_700_000_000_000  # 2023-11-14
+    engine = open_store(f"sqlite:///{place}/smsgw.db")
+    with engine.begin() as connection:
+        for n, private in enumerate((False, True, True)):
+            id = first_of(at) + 2 * n
+            message = Message(
+                source="1",
+                destination="447700900123",
+                parts=[b"x"],
+                account="demo",
+                id=id,
+                charged=100,
+                costcentre="sales",
+                private=private,
+            )
+            connection.execute(insert(schema.message).values(records.row(message, None)))
+            row = schema.LedgerRow(id + 1, "demo", at, -100, money_rules.Entry.CHARGE, id, "")
+            ledger.enter(connection, [row])
+    close_store(engine)
+    lines = run(place, "statement", "demo").stdout.splitlines()
+    assert lines[1:] == [
+        f"2023-11-14 22:13:20Z,charge,-0.01,{first_of(at)},,,demo,447700900123,sales,1",
+        "2023-11-14,private,-0.02,,messages: 2,,,,sales,2",
+    ]
+    lines = run(place, "statement", "--by", "costcentre", "demo").stdout.splitlines()
+    assert lines[1:] == ["sales,,3,3,-0.03"]
+
+
+def test_a_statement_has_no_formula_of_a_customer(place: Path) -> None:
+    """A spreadsheet takes what somebody wrote for text; amounts stay numbers (W-D32)."""
+    assert run(place, "apply", "--yes", str(place / "p.toml")).exit_code == 0
+    for text in ("=1+1", "plain"):
+        run(place, "topup", "demo", "1", "--text", text)
+    at = 1_700_000_000_000
+    id = first_of(at)
+    engine = open_store(f"sqlite:///{place}/smsgw.db")
+    with engine.begin() as connection:
+        message = Message("1", "447700900123", parts=[b"x"], account="demo", id=id, charged=100)
+        message.costcentre = "@sales"
+        connection.execute(insert(schema.message).values(records.row(message, None)))
+        row = schema.LedgerRow(id + 1, "demo", at, -100, money_rules.Entry.CHARGE, id, "")
+        ledger.enter(connection, [row])
+    close_store(engine)
+    lines = run(place, "statement", "demo").stdout.splitlines()
+    assert [line.split(",")[4] for line in lines[1:]] == ["", "'=1+1", "plain"]
+    assert lines[1].endswith(f",-0.01,{id},,,demo,447700900123,'@sales,1")
+    lines = run(place, "statement", "--by", "costcentre", "demo").stdout.splitlines()
+    assert lines[1:] == ["'@sales,,1,1,-0.01"]
+
+
 def test_a_long_statement_is_read_page_by_page(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All entries, each once, in order."""
-    monkeypatch.setattr(views, "PAGE", 2)
+    monkeypatch.setattr(statement, "PAGE", 2)
     assert run(place, "apply", "--yes", str(place / "p.toml")).exit_code == 0
     for amount in range(1, 6):
         assert run(place, "topup", "demo", str(amount)).exit_code == 0

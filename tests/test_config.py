@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smsgw import config as configuration
-from smsgw.config import Config, ConfigError, Node, SmppListener, find, load, parse
+from smsgw.config import Config, ConfigError, HttpSite, Node, SmppListener, find, load, parse
 from smsgw.toml import shown
 from smsgw.toml_lines import positions
 
@@ -34,6 +34,71 @@ def test_sample_is_the_defaults() -> None:
     config = load(SAMPLE)
     assert config == Config()
     assert config.notices == []
+
+
+def test_a_site_is_dialects_on_a_listener_or_under_a_host() -> None:
+    """``[[http.site]]``; hosts are compared in lower case."""
+    config = parse(
+        """
+        [http]
+        dialects = ["rest"]
+        [[http.site]]
+        dialects = ["sms.cgi"]
+        hosts = ["SMS.example.com"]
+        [[http.site]]
+        dialects = ["websmpp", "relay"]
+        listen = ["tcp:8088"]
+        """
+    )
+    assert config.http.dialects == ["rest"]
+    assert config.http.site == [
+        HttpSite(["sms.cgi"], hosts=["sms.example.com"]),
+        HttpSite(["websmpp", "relay"], ["tcp:8088"]),
+    ]
+
+
+def test_faults_of_sites() -> None:
+    """Neither listener nor host, a listener or a host twice, dialects that there are not."""
+    lines = faults(
+        """
+        [[http.site]]
+        dialects = ["rest"]
+        [[http.site]]
+        dialects = ["rest"]
+        listen = ["tcp:8080"]
+        hosts = ["sms.example.com:80"]
+        [[http.site]]
+        dialects = []
+        hosts = ["a.example"]
+        [[http.site]]
+        dialects = ["soap"]
+        hosts = ["a.example"]
+        """
+    )
+    assert len(lines) == 3, lines
+    assert lines[0].startswith("smsgw.toml:7: http.site.hosts")
+    assert "http.site.dialects" in lines[1]
+    assert "http.site.dialects" in lines[2]
+    lines = faults(
+        """
+        [[http.site]]
+        dialects = ["rest"]
+        [[http.site]]
+        dialects = ["rest"]
+        listen = ["tcp:8080"]
+        [[http.site]]
+        dialects = ["rest"]
+        hosts = ["a.example", "b.example"]
+        [[http.site]]
+        dialects = ["sms.cgi"]
+        hosts = ["A.example"]
+        """
+    )
+    assert [line.partition(": ")[2].partition(" ")[0] for line in lines] == [
+        "http.site:",
+        "http.site.listen:",
+        "http.site.hosts:",
+    ]
 
 
 def test_absent_file_is_the_defaults(tmp_path: Path) -> None:
@@ -122,7 +187,13 @@ def test_syntax_error_has_its_line() -> None:
         ("[smpp]\nlisten = 1", "smpp.listen", "[[smpp.listen]]"),
         ("node = 3", "node", "a table"),
         ("[node]\nnumber = true", "node.number", "a whole number"),
-        ("[aql]\n[mm4]\n[link]\nidle_close_s = -1", "link.idle_close_s", "0 to 86400"),
+        ('[smtp]\nrelay = "mail.example.com"', "smtp.relay", '"mail.example.com:25"'),
+        ('[smtp]\nrelay = "mail.example.com:0"', "smtp.relay", '"mail.example.com:25"'),
+        ('[smtp]\nrelay_tls = "always"', "smtp.relay_tls", '"required"'),
+        ('[smtp]\ndomains = { sms = "a b" }', "smtp.domains.sms", '"sms.example.com"'),
+        ('[aaisp]\nfediverse_url = "https://x/"', "aaisp.fediverse_url", "without a slash"),
+        ("[aaisp]\nfediverse_token = 1", "aaisp.fediverse_token", "a text"),
+        ("[mm4]\n[link]\nidle_close_s = -1", "link.idle_close_s", "0 to 86400"),
     ],
 )
 def test_fault_names_key_and_what_would_be_right(content: str, key: str, right: str) -> None:
@@ -130,6 +201,37 @@ def test_fault_names_key_and_what_would_be_right(content: str, key: str, right: 
     (line,) = faults(content)
     assert f" {key}: " in line
     assert right in line.partition("; ")[2] or right in line
+
+
+@pytest.mark.parametrize(
+    ("keys", "key", "right"),
+    [
+        ('tls = "auto"', "tls", "needs certificate"),
+        ('tls = "on"', "tls", '"always"'),
+        ('certificate = "c.pem"', "certificate", 'tls = "auto"'),
+        ('client_ca = "c.pem"', "client_ca", 'tls = "auto"'),
+        ("proxy = true", "proxy", "proxy_from"),
+        ('proxy_from = ["10.0.0.5"]', "proxy", "proxy_from"),
+        ('proxy_from = ["lb.example.com"]', "proxy_from", "10.0.0.0/8"),
+        (
+            'tls = "auto"\ncertificate = "c.pem"\nclient_certificate = "required"',
+            "client_certificate",
+            "client_ca",
+        ),
+    ],
+)
+def test_keys_of_an_smpp_listener_need_one_another(keys: str, key: str, right: str) -> None:
+    """What would have no effect, or less than it says, is refused."""
+    lines = faults(f'[[smpp.listen]]\nendpoint = "tcp:1"\n{keys}')
+    assert f" smpp.listen.{key}: " in lines[0]
+    assert right in lines[0]
+
+
+def test_an_ssl_endpoint_has_no_preface() -> None:
+    """Its TLS would come before the header of the proxy."""
+    ssl = 'endpoint = "ssl:1:privateKey=k"\nproxy = true\nproxy_from = ["10.0.0.5"]'
+    (line,) = faults(f"[[smpp.listen]]\n{ssl}")
+    assert 'tls = "always"' in line
 
 
 def test_one_endpoint_for_two_listeners_is_refused() -> None:
@@ -146,10 +248,10 @@ def test_a_proxys_address_is_not_taken_for_the_clients(key: str) -> None:
     """I6: behind ``haproxy:`` every allow-list would be asked about the proxy, so it is refused."""
     (line,) = faults(f'{key} = ["haproxy:tcp:8080"]')
     assert line.startswith(
-        f'smsgw.toml:1: {key}: "haproxy:tcp:8080": the PROXY protocol is not served'
+        f'smsgw.toml:1: {key}: "haproxy:tcp:8080": the PROXY protocol is a matter of'
     )
     (line,) = faults('[[smpp.listen]]\nendpoint = "haproxy:tcp:2775"')
-    assert "the PROXY protocol is not served" in line
+    assert "by proxy = true" in line
 
 
 @pytest.mark.parametrize(
@@ -206,11 +308,43 @@ def test_a_name_that_cannot_be_looked_up_is_one_line(
 
 def test_unserved_tables_are_noticed() -> None:
     """What has no effect in this release is said, not refused."""
-    text = '[aaisp]\njoin_parts = true\n[node]\nroles = ["smpp"]\n'
+    text = '[mm4]\nkey = true\n[node]\nroles = ["smpp"]\n[smtp]\nlisten = []\nrelay = "h:25"\n'
     assert parse(text, "f.toml").notices == [
-        "f.toml:1: aaisp: not served by this release; it has no effect",
+        "f.toml:1: mm4: not served by this release; it has no effect",
+        "f.toml:6: smtp.listen: not served by this release; it has no effect",
         "f.toml:4: node.roles: not served by this release; it has no effect",
     ]
+
+
+def test_outgoing_clients_have_their_settings() -> None:
+    """Mail, callbacks and posts as a file sets them; tokens and passwords are not shown."""
+    config = parse(
+        """
+        [smtp]
+        domains = { sms = "sms.example.com" }
+        relay = "mail.example.com:587"
+        relay_tls = "required"
+        relay_username = "smsgw"
+        relay_password = "s3cret"
+        [aaisp]
+        allow_private_callbacks = true
+        fediverse_url = "https://social.example.com"
+        fediverse_token = "t0ken"
+        [aql]
+        join_parts = false
+        [aerialink]
+        retry_count = 3
+        retry_interval_s = 60
+        """
+    )
+    assert config.smtp.domains.sms == "sms.example.com"
+    assert config.smtp.relay == "mail.example.com:587"
+    assert config.aaisp.toots
+    assert not config.aql.join_parts
+    assert (config.aerialink.retry_count, config.aerialink.retry_interval_s) == (3, 60)
+    assert "s3cret" not in repr(config)
+    assert "t0ken" not in repr(config)
+    assert not Config().aaisp.toots
 
 
 def test_unreadable_file_is_one_line(tmp_path: Path) -> None:
@@ -318,10 +452,12 @@ def test_any_value_anywhere_gives_a_configuration_or_faults(value: object, key: 
 def test_manual_has_every_key() -> None:
     """docs/operate/configuration.md names each key and each default that is a plain value."""
     manual = (SAMPLE.parents[1] / "docs" / "operate" / "configuration.md").read_text()
-    for table in ("node", "store", "broker", "smpp", "http", "log"):
+    for table in ("node", "store", "broker", "smpp", "http", "smtp", "log"):
         for key in attrs.fields(type(getattr(Config(), table))):
             assert f"| `{table}.{key.name}` |" in manual
-    for dialect in ("aerialink", "link"):
+    for dialect in ("aerialink", "link", "ams", "aaisp", "aql"):
         section = manual.partition(f"### `[{dialect}]`")[2].partition("\n## ")[0]
         for key in attrs.fields(type(getattr(Config(), dialect))):
-            assert f"| `{key.name}` | `{shown(key.default)}` |" in section
+            default = getattr(getattr(Config(), dialect), key.name)
+            said = shown(default) if default != [] else "[]"
+            assert f"| `{key.name}` | `{said}` |" in section

@@ -15,7 +15,7 @@ from twisted.logger import Logger, LoggingFile, LogPublisher
 from twisted.trial.unittest import TestCase
 
 from smsgw import demo
-from smsgw.config import Config, Http, Smpp, SmppListener
+from smsgw.config import Config, Http, HttpSite, Smpp, SmppListener
 from smsgw.provisioning import parse
 from smsgw.store.secrets import verify
 from tests.folders import temporary_folder
@@ -53,6 +53,13 @@ def test_what_has_no_interface_listens_on_loopback(endpoint: str, interface: str
 def test_other_endpoints_are_left_alone(endpoint: str) -> None:
     """A socket file has no interface, and one that is open already keeps its own."""
     assert on_loopback(endpoint) == endpoint
+
+
+def test_sites_listen_on_loopback_too() -> None:
+    """``[[http.site]]``."""
+    config = Config(http=Http(site=[HttpSite(["rest"], ["tcp:8088"])]))
+    demo.on_loopback(config)
+    assert config.http.site[0].listen == ["tcp:8088:interface=127.0.0.1"]
 
 
 def test_the_default_configuration_listens_on_loopback_only() -> None:

@@ -175,6 +175,51 @@ class DoorsTests(TestCase):
             self.now += 2 * FAILURES_S / FAILURES
         assert isinstance(self.login(), Login)
 
+    def test_an_account_that_has_expired_is_refused(self) -> None:
+        """From the end of its last day on, for remembered logins too; the login says until when."""
+        self.provision(an_account(expires="1970-01-01", time_zone="Etc/GMT+1"))
+        login = self.login()
+        assert isinstance(login, Login)
+        assert login.until == 25 * 3600
+        self.now = 25 * 3600 - 0.1
+        assert isinstance(self.login(), Login)
+        self.now += 0.1
+        assert self.refused() is Reason.ACCOUNT_EXPIRED
+
+    def test_what_holds_for_a_parent_holds_for_the_login(self) -> None:
+        """Suspension and the last day."""
+        child = an_account(parent="group")
+        for parent, reason in (
+            (Account("group", suspended=True), Reason.ACCOUNT_INACTIVE),
+            (Account("group", expires="1969-12-31"), Reason.ACCOUNT_EXPIRED),
+        ):
+            self.tables = Tables(Provisioning(accounts={"acme": child, "group": parent}))
+            assert self.refused() is reason
+
+    def test_a_login_has_the_rights_of_its_credential(self) -> None:
+        """All if none is named (F-6)."""
+        login = self.login()
+        assert isinstance(login, Login)
+        assert login.may("send", "smpp")
+        assert login.may_bind("transceiver")
+        credential = Credential(
+            "smpp",
+            "acme",
+            password_hash=HASH,
+            allow=["*"],
+            interfaces=["smpp"],
+            resources=["receive"],
+        )
+        self.provision(an_account(credential=[credential]))
+        login = self.login()
+        assert isinstance(login, Login)
+        assert login.may("receive", "smpp")
+        assert not login.may("send", "smpp")
+        assert not login.may("receive", "rest")
+        assert login.may_bind("receiver")
+        assert not login.may_bind("transmitter")
+        assert not login.may_bind("transceiver")
+
     def test_what_is_no_guess_does_not_count_as_one(self) -> None:
         """A suspended account, or a wrong address, is refused without being counted."""
         self.provision(an_account(suspended=True))
@@ -247,3 +292,22 @@ class DoorsTests(TestCase):
             assert isinstance(self.login(username=name), Login)
         assert len(self.doors._good) == 2
         assert isinstance(self.login(username="a"), Login)
+
+    def test_an_access_key_is_a_login_by_itself(self) -> None:
+        """W-D11: with the allow-list and the standing of its account; guesses count like those of
+        passwords."""
+        key = "A1b2C3d4E5f6G7h"
+        login = Credential(
+            "http", "acme", password_hash=HASH, access_key=key, allow=["192.0.2.0/24"]
+        )
+        self.provision(Account("acme", credential=[login]))
+        found = self.doors.by_access_key(key, PEER)
+        assert isinstance(found, Login)
+        assert (found.account, found.credential, found.kind) == ("acme", "acme", "http")
+        assert self.doors.by_access_key(key, "198.51.100.1") == Refusal(Reason.ADDRESS_NOT_ALLOWED)
+        for _ in range(FAILURES):
+            assert self.doors.by_access_key("x" * 15, PEER) == Refusal(Reason.WRONG_PASSWORD)
+        assert self.doors.by_access_key("x" * 15, PEER) == Refusal(Reason.TOO_MANY_LOGINS)
+        assert isinstance(self.doors.by_access_key(key, PEER), Login)
+        self.provision(Account("acme", credential=[login], suspended=True))
+        assert self.doors.by_access_key(key, PEER) == Refusal(Reason.ACCOUNT_INACTIVE)

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from attrs import evolve
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import succeed
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
 from smsgw import doors
+from smsgw.binds import Binds
 from smsgw.config import Config
 from smsgw.doors import Doors
 from smsgw.esmes import Esmes, Wordings
@@ -19,6 +21,7 @@ from smsgw.rules.tables import Tables
 from smsgw.smpp.codec import encode_all
 from smsgw.smpp.constants import Status
 from smsgw.smpp.pdu import (
+    BindReceiver,
     BindTransceiver,
     BindTransceiverResp,
     BindTransmitter,
@@ -27,10 +30,12 @@ from smsgw.smpp.pdu import (
     Pdu,
     SubmitSm,
     SubmitSmResp,
+    Unbind,
 )
 from smsgw.smpp.profile import LINK, PROFILES, STANDARD, WEBSMPP
 from smsgw.smpp.server import SmppServerFactory
 from smsgw.store import schema
+from smsgw.submitted import Submitted
 from tests.flow.journey import DESTINATION, SOURCE, FakeSession, JourneyCase
 from tests.smpp.wires import TcpTransport
 
@@ -51,11 +56,16 @@ class EsmesCase(JourneyCase):
         super().setUp()
         now = self.journey.clock.seconds
         self.doors = Doors(self.journey.current, False, now, lambda check: succeed(check()))
+        self.submitted = Submitted(
+            self.journey.current, self.journey.pending, self.journey.replacing, now
+        )
         self.esmes = Esmes(
             self.doors,
             self.journey.acceptance,
             self.journey.handover,
             self.journey.wordings,
+            self.submitted,
+            Binds(Config(), self.journey.current, now),
             now,
         )
 
@@ -114,6 +124,16 @@ class SubmitTests(EsmesCase):
             [answer] = self.submit(session, a_submit(destination_addr=ELSEWHERE))
             assert answer.status == Status.ESME_RINVDSTADR
 
+    def test_data_codings_are_those_of_the_profile(self) -> None:
+        """L-D19 for ``link``; the others take all that have a meaning."""
+        for profile, status in (("link", 0x45), ("standard", 0), ("websmpp", 0)):
+            session = self.a_session(profile)
+            codings = (5, 6, 14, 0xC8)
+            answers = self.submit(session, *(a_submit(data_coding=each) for each in codings))
+            assert {pdu.status for pdu in answers} == {status}, profile
+            [plain] = self.submit(session, a_submit(data_coding=0xF0))
+            assert plain.status == 0
+
     def test_the_store_failing_is_a_system_error(self) -> None:
         """ESME_RSYSERR: the client may try again."""
         self.journey.journal.broken = "disk full"
@@ -123,6 +143,7 @@ class SubmitTests(EsmesCase):
     def test_over_the_rate_it_is_throttled(self) -> None:
         """Six submits in one second of five: the sixth is 0x58 (L-D8)."""
         self.journey.provisioning.accounts["acme"].rate = 5
+        self.journey.provision(self.journey.provisioning)
         answers = self.submit(self.a_session(), *[a_submit(n) for n in range(1, 7)])
         assert [pdu.status for pdu in answers] == [0] * 5 + [Status.ESME_RTHROTTLED]
 
@@ -162,6 +183,7 @@ class SubmitTests(EsmesCase):
             self.journey.acceptance,
             self.journey.handover,
             self.journey.wordings,
+            self.submitted,
             self.journey.clock.seconds,
         )
         again.submit(session, [a_submit()])
@@ -175,25 +197,6 @@ class SubmitTests(EsmesCase):
 
 
 class BindTests(EsmesCase):
-    def test_binds_of_a_credential_are_counted(self) -> None:
-        """From bound to unbound, over all listeners; transmitters count too (L-D7)."""
-        login = self.journey.login(binds=2)
-        first, second = FakeSession(login), FakeSession(login, receives=False)
-        assert self.esmes.bind_allowed(login)
-        self.esmes.bound(first)  # type: ignore[arg-type]
-        assert self.esmes.bind_allowed(login)
-        self.esmes.bound(second)  # type: ignore[arg-type]
-        assert not self.esmes.bind_allowed(login)
-        self.esmes.unbound(first)  # type: ignore[arg-type]
-        assert self.esmes.bind_allowed(login)
-
-    def test_credentials_are_counted_each_by_itself(self) -> None:
-        """One at its limit keeps no other of the account out."""
-        one, other = Login("acme", "one"), Login("acme", "other")
-        self.esmes.bound(FakeSession(one))  # type: ignore[arg-type]
-        assert not self.esmes.bind_allowed(one)
-        assert self.esmes.bind_allowed(other)
-
     def test_a_receiver_gets_what_waits(self) -> None:
         """From the moment it is bound until it is unbound."""
         self.journey.mo()
@@ -275,16 +278,19 @@ class ListenerTests(EsmesCase):
         connection.makeConnection(transport)
         return connection, transport
 
-    def bind(
+    def a_bind(
         self, kind: type[Pdu] = BindTransceiver, password: bytes = b"secret", version: int = 0x34
-    ) -> tuple[Any, TcpTransport, Pdu]:
-        connection, transport = self.connect()
-        pdu: Any = kind(
+    ) -> Pdu:
+        return kind(
             sequence=1,
             system_id=b"acme",  # type: ignore[call-arg]
             password=password,
             interface_version=version,
         )
+
+    def bind(self, *given: Any, **fields: Any) -> tuple[Any, TcpTransport, Pdu]:
+        connection, transport = self.connect()
+        pdu = self.a_bind(*given, **fields)
         answer, *self.after_bind = self.say(connection, transport, pdu)
         return connection, transport, answer
 
@@ -307,9 +313,94 @@ class ListenerTests(EsmesCase):
         assert answer.status == Status.ESME_RINVPASWD
         assert self.esmes.sessions() == {}
 
+    def rights(self, **fields: Any) -> None:
+        """The account's login has these rights from now on, as after ``smsgw apply``."""
+        account = self.journey.provisioning.accounts["acme"]
+        account.credential = [evolve(account.credential[0], **fields)]
+        self.journey.provision(self.journey.provisioning)
+        self.esmes.review(self.journey.tables)
+
+    def test_a_bind_needs_the_rights_of_its_type(self) -> None:
+        """To send as transmitter, to receive as receiver, both as transceiver (F-6)."""
+        kinds = (BindTransmitter, BindReceiver, BindTransceiver)
+        for resources, expected in (
+            ([], [0, 0, 0]),
+            (["send", "status"], [0, 0x0D, 0x0D]),
+            (["receive"], [0x0D, 0, 0x0D]),
+            (["receive", "send"], [0, 0, 0]),
+            (["status"], [0x0D, 0x0D, 0x0D]),
+        ):
+            self.rights(resources=resources, binds=20)
+            assert [self.bind(kind)[2].status for kind in kinds] == expected
+
+    def test_a_login_of_other_interfaces_does_not_bind(self) -> None:
+        """Whatever it may do there."""
+        self.rights(interfaces=["rest"])
+        assert self.bind()[2].status == 0x0D
+        self.rights(interfaces=["rest", "smpp"])
+        assert self.bind()[2].status == 0
+
+    def test_whose_right_is_revoked_is_unbound(self) -> None:
+        """Those that could bind as they did stay."""
+        _, receiver, _ = self.bind(BindReceiver)
+        _, transmitter, _ = self.bind(BindTransmitter)
+        self.rights(resources=["receive"])
+        assert [type(pdu) for pdu in transmitter.said()] == [Unbind]
+        assert receiver.said() == []
+        self.rights(interfaces=["rest"])
+        assert [type(pdu) for pdu in receiver.said()] == [Unbind]
+
+    def test_an_account_that_expires_is_refused_and_unbound(self) -> None:
+        """Submits from the end of its last day, sessions when they are reviewed, binds for good."""
+        account = self.journey.provisioning.accounts["acme"]
+        account.expires = "2027-01-15"
+        self.rights()
+        connection, transport, answer = self.bind()
+        assert answer.status == 0
+        self.journey.clock.rightNow += 16 * 3600
+        assert self.bind()[2].status == 0x0D
+        [refused] = self.say(connection, transport, a_submit(2))
+        assert refused.status == 0x0D
+        self.esmes.review(self.journey.tables)
+        assert [type(pdu) for pdu in transport.said()] == [Unbind]
+
+    def test_whose_parent_is_suspended_is_unbound(self) -> None:
+        """Suspension holds for all below."""
+        accounts = self.journey.provisioning.accounts
+        accounts["group"] = Account("group")
+        accounts["acme"].parent = "group"
+        self.rights()
+        _, transport, answer = self.bind()
+        assert answer.status == 0
+        accounts["group"].suspended = True
+        self.rights()
+        assert [type(pdu) for pdu in transport.said()] == [Unbind]
+        assert self.bind()[2].status == 0x0D
+
     def test_more_binds_than_allowed_are_refused(self) -> None:
-        """0x05 on every profile (ruling 7); the others are unharmed."""
-        assert [self.bind()[2].status for _ in range(3)] == [0, 0, Status.ESME_RALYBND]
+        """0x05 on every profile (ruling 7); the others are unharmed, once they have shown life."""
+        others = [self.bind() for _ in range(2)]
+        connection, transport = self.connect()
+        assert self.say(connection, transport, self.a_bind()) == []
+        for other, heard, _ in others:
+            [ask] = heard.said()
+            assert self.say(other, heard, ask.response()) == []
+        [answer] = transport.said()
+        assert answer.status == Status.ESME_RALYBND
+        assert transport.closed
+        assert self.esmes.sessions() == {"acme": 2}
+
+    def test_the_place_of_a_dead_session_is_free(self) -> None:
+        """It answers no enquire_link for 5 s and is cut off: the new one is bound (W-D2)."""
+        (dead, silent, _), (other, heard, _) = self.bind(), self.bind()
+        connection, transport = self.connect()
+        self.say(connection, transport, self.a_bind())
+        self.say(other, heard, *(ask.response() for ask in heard.said()))
+        self.journey.clock.advance(5)
+        assert silent.aborted
+        dead.connectionLost(Failure(ConnectionDone()))
+        [answer] = transport.said()
+        assert answer.status == 0
         assert self.esmes.sessions() == {"acme": 2}
 
     def test_an_address_of_nobody_is_closed_without_an_octet(self) -> None:

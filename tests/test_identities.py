@@ -12,6 +12,7 @@ from smsgw.identities import (
     MESSAGE,
     RECEIPT,
     Identities,
+    first_of,
     from_guid,
     to_guid,
     to_hex,
@@ -51,6 +52,17 @@ def test_a_millisecond_used_up_runs_ahead_of_the_clock():
     assert allotted == sorted(allotted)
     assert allotted[32_767] >> 21 == 1_000_000
     assert allotted[32_768] >> 21 == 1_000_001
+
+
+def test_several_ids_at_once_follow_each_other():
+    """None of them is allotted again, also where they do not fit in what is left of the
+    millisecond."""
+    identities = Identities(now=lambda: EPOCH_MS / 1000)
+    allotted = []
+    for count in (1, 3, 32_760, 10, 32_768, 1):
+        first = identities.allot(count)
+        allotted += range(first, first + count)
+    assert allotted == sorted(set(allotted))
 
 
 def test_nodes_never_share_an_id():
@@ -133,3 +145,12 @@ def test_any_text_is_read_or_refused(text):
 def test_foreign_texts_are_none_of_ours(text):
     """Short, malformed and foreign UUIDs give None."""
     assert from_guid(text) is None
+
+
+def test_rows_of_a_time_are_found_by_their_ids() -> None:
+    """The first id of a millisecond is not above what any node allots in it, nor below it."""
+    at_ms = 1_800_000_000_123
+    for node in (0, 63):
+        allotted = Identities(node, lambda: at_ms / 1000).allot()
+        assert first_of(at_ms) <= allotted < first_of(at_ms + 1)
+    assert first_of(0) == 0

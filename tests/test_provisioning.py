@@ -20,6 +20,7 @@ from smsgw.provisioning import (
     parse,
 )
 from smsgw.provisioning.accounts import Pool
+from smsgw.provisioning.actions import ActionRoute
 from smsgw.provisioning.operators import Operator
 from smsgw.provisioning.routing import Filter, Network, Price, PriceList
 
@@ -69,7 +70,11 @@ def test_demo_is_an_account_with_a_simulated_carrier() -> None:
     """The demo's file loads; its logins are for this machine only."""
     found = parse(demo.provisioning("secret12", "other"), "demo")
     logins = found.accounts["demo"].credential
-    assert [(one.kind, one.password) for one in logins] == [("smpp", "secret12"), ("http", "other")]
+    assert [(one.kind, one.username, one.password) for one in logins] == [
+        ("smpp", "demo", "secret12"),
+        ("http", "demo", "other"),
+        ("http", "447700900000", "other"),
+    ]
     assert all(one.allow == ["127.0.0.0/8", "::1"] for one in logins)
     assert found.carriers["simulator"].kind == "simulator"
     assert found.routes["default"].prefixes == [""]
@@ -93,7 +98,7 @@ username = "acme"
 password = "secret12"
 [[account.number]]
 address = "+447700900000"
-targets = ["https://www.example.com/in?"]
+targets = ["www.example.com/in?"]
 [[account]]
 name = "acme"
 [[carrier]]
@@ -117,9 +122,11 @@ carriers = ["nroth"]
         "it must be unique",
         'p.toml:14: account.number.address: "+447700900000" is not allowed; it must be 3 to '
         '15 digits in international form without + or 00, such as "447700900000", '
-        'leading digits with "*" such as "44770090*", a name of 1 to 11 characters, or an ICCID',
-        'p.toml:15: account.number.targets: "https://www.example.com/in?" is no target of this '
-        'release; it must be "smpp" (to the account\'s SMPP sessions)',
+        'leading digits with "*" such as "44770090*", a name of 1 to 11 characters with a letter, '
+        "or an ICCID",
+        'p.toml:15: account.number.targets: unknown target "www.example.com/in?"; it must be smpp, '
+        "null, a URL, an e-mail address, @name@host, a mobile number, or an ICCID, after at most "
+        "one of + * !",
         'p.toml:17: account.name: "acme" is taken at p.toml:2; it must be unique',
         'p.toml:20: carrier.kind: "mm4" carriers are not served by this release; '
         'it must be "smpp" or "simulator"',
@@ -131,6 +138,7 @@ carriers = ["nroth"]
 
 
 ROUTE = '[[route]]\nname = "r"\nprefixes = [""]\ncarriers = []\n'
+ONE_CARRIER = ROUTE.replace("[]", '["c"]')
 
 
 @pytest.mark.parametrize(
@@ -166,6 +174,16 @@ ROUTE = '[[route]]\nname = "r"\nprefixes = [""]\ncarriers = []\n'
             "has a colon",
         ),
         (
+            '[[account]]\nname = "a"\n[[account.credential]]\nkind = "http"\n'
+            'username = "u"\npassword = "p"\ncertificate = "client"',
+            "only a login of kind smpp",
+        ),
+        (
+            '[[account]]\nname = "a"\n[[account.credential]]\nkind = "smpp"\n'
+            'username = "u"\npassword = "p"\ncertificate = "sha256:00"',
+            "64 hex digits",
+        ),
+        (
             '[[carrier]]\nname = "c"\nhost = "h"\nsystem_id = "s"\npassword = "grün"',
             "beyond ASCII",
         ),
@@ -178,7 +196,7 @@ ROUTE = '[[route]]\nname = "r"\nprefixes = [""]\ncarriers = []\n'
             '"seconds" or "minutes"',
         ),
         ('[[account]]\nname = "a"\n[account.settings.linked]\n', '"link"'),
-        ('[[account]]\nname = "a"\n[account.settings.aql]\nx = 1', "not served by this release"),
+        ('[[account]]\nname = "a"\n[account.settings.mm4]\nx = 1', "not served by this release"),
         ('[[account]]\nname = "a"\nsettings = 1', "[account.settings.link]"),
         ('[account]\nname = "a"', "[[account]]"),
         ('[[carrier]]\nname = "c"\nkind = "simulator"\nhost = "h"', "leave it out"),
@@ -201,7 +219,14 @@ ROUTE = '[[route]]\nname = "r"\nprefixes = [""]\ncarriers = []\n'
         (ROUTE + 'time_zone = "Europe/London"', "given without hours"),
         (ROUTE + 'sources = ["+44"]', "1 to 15 leading digits"),
         (ROUTE + 'accounts = ["acme"]', 'no account "acme"; add [[account]]'),
+        ('[[filter]]\nname = "f"\ntext = "x"\naccounts = ["acme"]', 'no account "acme"; add'),
+        ('[[filter]]\nname = "f"\ntext = "(a*)*"', "may take too long"),
         (ROUTE + 'select = "cheapest"', '"least-cost"'),
+        (ROUTE + 'kinds = ["fax"]', '"mms"'),
+        (ROUTE + "queue_time_s = -1", "0 to 604800"),
+        (ONE_CARRIER + "queue_time_s = 1", "given with one carrier"),
+        (ONE_CARRIER + "failover_undelivered = true", "given with one carrier"),
+        (ROUTE.replace('""', '"", "44"') + "sim = true", '"44" begins no ICCID'),
         ('[[routes]]\nname = "r"', 'did you mean "route"?'),
         ('[[account]\nname = "r"', "TOML"),
     ],
@@ -348,6 +373,71 @@ address = "447700900000"
     assert parse(account.replace("NAME", "other"), "p.toml", known).accounts["other"]
 
 
+def account(name: str, *lines: str) -> str:
+    return "\n".join(["[[account]]", f'name = "{name}"', *lines, ""])
+
+
+def test_a_tree_of_accounts_has_three_levels() -> None:
+    """In any order, and together with what the store has (F-17)."""
+    known = stored(top=Account("top"), middle=Account("middle", parent="top"))
+    text = account("low", 'parent = "middle"')
+    assert parse(text, "p.toml", known).accounts["low"].parent == "middle"
+    assert faults(text + account("lowest", 'parent = "low"'), known) == [
+        "p.toml:6: account.parent: the tree would have more than 3 levels; "
+        "choose an account further up"
+    ]
+    # What is below in the store counts as well.
+    assert parse(account("top", 'parent = "new"') + account("new"), "p.toml", known)
+    known.accounts["low"] = Account("low", parent="middle")
+    assert faults(account("top", 'parent = "new"') + account("new"), known) == [
+        "p.toml:3: account.parent: the tree would have more than 3 levels; "
+        "choose an account further up"
+    ]
+
+
+def test_an_account_is_not_part_of_itself() -> None:
+    """Nor by way of others, of the file or of the store."""
+    assert faults(account("a", 'parent = "a"')) == [
+        "p.toml:3: account.parent: it is part of itself by a; break the circle"
+    ]
+    known = stored(b=Account("b", parent="a"), c=Account("c", parent="b"))
+    assert faults(account("a", 'parent = "c"'), known) == [
+        "p.toml:3: account.parent: it is part of itself by c of b of a; break the circle"
+    ]
+
+
+def test_a_parent_must_be_there() -> None:
+    """In the file or in the store."""
+    assert faults(account("a", 'parent = "nobody"') + account("b")) == [
+        'p.toml:3: account.parent: no account "nobody"; add [[account]], known are b'
+    ]
+    assert faults(account("a", 'parent = "nobody"')) == [
+        'p.toml:3: account.parent: no account "nobody"; add [[account]], there is none yet'
+    ]
+
+
+def test_a_parent_has_the_same_currency() -> None:
+    """The fault is told of what the file has; an account without a currency goes with any."""
+    top = account("top", 'currency = "GBP"')
+    assert faults(top + account("low", 'currency = "EUR"', 'parent = "top"')) == [
+        'p.toml:6: account.currency: "EUR" is not that of its parent "top"; it must be "GBP"'
+    ]
+    known = stored(low=Account("low", parent="top", currency="EUR"))
+    assert faults(top, known) == [
+        'p.toml:3: account.currency: "GBP" is not that of "low"; it must be "EUR"'
+    ]
+    assert parse(top + account("low", 'parent = "top"'), "p.toml").accounts
+
+
+def test_pools_have_different_names() -> None:
+    """A name stands for one list of senders."""
+    pool = '[[account.pool]]\nname = "shared"\nsenders = ["ACME"]\n'
+    assert parse(account("a", pool) + account("b", pool), "p.toml").accounts
+    assert faults(account("a", pool, pool)) == [
+        'p.toml:8: account.pool.name: "shared" is taken at p.toml:4; it must be unique'
+    ]
+
+
 def test_diff_tells_made_changed_and_deleted() -> None:
     """Lines begin with +, ~ and -.
 
@@ -470,6 +560,7 @@ FORMS = {
     "account.credential": Credential,
     "account.number": Number,
     "account.pool": Pool,
+    "account.route": ActionRoute,
     "carrier": Carrier,
     "route": Route,
     "network": Network,
@@ -506,7 +597,7 @@ def test_manual_has_every_key() -> None:
     for table, form in FORMS.items():
         section = manual.partition(f"`[[{table}]]`")[2].partition("`[[")[0]
         for key in attrs.fields(form):
-            if key.name not in ("settings", "credential", "number"):
+            if key.name not in ("settings", "credential", "number", "route"):
                 assert f"\n| `{key.name}` |" in section, f"{table}.{key.name}"
 
 
@@ -529,12 +620,23 @@ def test_patterns_that_cannot_take_long_are_allowed(pattern: str) -> None:
     assert parse(text, "p.toml", known).routes["r"].text == pattern
 
 
+def test_what_needs_a_next_carrier_is_taken_with_two() -> None:
+    """And a route for SIMs with what begins an ICCID, or is begun by it."""
+    text = (
+        ROUTE.replace("[]", '["c", "d"]').replace('""', '"", "8", "89445"')
+        + "queue_time_s = 30\nfailover_undelivered = true\nsim = true\n"
+    )
+    known = Provisioning(carriers={"c": Carrier("c"), "d": Carrier("d")})
+    route = parse(text, "p.toml", known).routes["r"]
+    assert (route.queue_time_s, route.failover_undelivered, route.sim) == (30, True, True)
+
+
 def test_a_route_is_read_with_all_its_filters() -> None:
     """Their keys are those of the form; accounts may be in the store."""
     text = (
         ROUTE.replace("[]", '["c"]') + 'accounts = ["acme"]\nsources = ["44", "ACME"]\n'
         'hours = "22:00-06:00"\ntime_zone = "Europe/London"\nselect = "round-robin"\n'
-        "failover_down = false\n"
+        'failover_down = false\ngroups = ["gold"]\ntags = ["codes"]\nkinds = ["sms"]\n'
     )
     known = Provisioning({"acme": Account("acme")}, {"c": Carrier("c")})
     assert parse(text, "p.toml", known).routes["r"] == Route(
@@ -547,4 +649,7 @@ def test_a_route_is_read_with_all_its_filters() -> None:
         time_zone="Europe/London",
         select="round-robin",
         failover_down=False,
+        groups=["gold"],
+        tags=["codes"],
+        kinds=["sms"],
     )

@@ -1,6 +1,7 @@
 """Every reason to refuse, and its answer in every protocol (I4)."""
 
 import re
+from pathlib import Path
 
 import attrs
 import pytest
@@ -35,6 +36,8 @@ REST = {
     1033: (403, "Service not enabled"),
     1040: (404, "Resource error"),
     1041: (404, "Unknown transaction"),
+    1042: (404, "Unknown list or member"),
+    1043: (409, "Conflict"),
     1050: (500, "System error"),
     1051: (503, "Temporarily unavailable"),
 }
@@ -168,3 +171,36 @@ def test_a_refusal_carries_reason_detail_and_the_kept_transaction():
     message = Message(source="ACME", destination="447700900123")
     assert Refusal(Reason.OPTED_OUT, "opted out", message).message is message
     assert Refusal(Reason.THROTTLED) == Refusal(Reason.THROTTLED, "", None)
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_websmpp_and_sms_cgi_have_their_words(reason):
+    """One of the 26 errors of spec/ams-websmpp.md 2.6, and a text without a line end (A-D33)."""
+    answer = reason.answer
+    assert re.fullmatch(r"HTTP(0[1-9]|1[0-9]|2[0-6])", answer.websmpp)
+    assert re.fullmatch(r"[A-Z][A-Za-z0-9 -]*", answer.smscgi)
+
+
+def _row(reason):
+    """One line of the published table."""
+    a = reason.answer
+    cells = (
+        reason.name.lower().replace("_", " "),
+        f"0x{a.smpp:02X}",
+        f"0x{a.smpp_link:02X}",
+        str(a.link),
+        f"{a.rest} {a.text}",
+        str(a.http),
+        a.websmpp,
+        a.smscgi,
+        a.smtp,
+        "yes" if a.temporary else "no",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def test_the_published_table_is_this_one():
+    """docs/protocols/refusals.md has every reason with every answer, and no other."""
+    page = Path(__file__).parents[1] / "docs" / "protocols" / "refusals.md"
+    rows = [line for line in page.read_text().splitlines() if line.startswith("| ")]
+    assert rows[1:] == [_row(reason) for reason in Reason], "replace the rows by these"

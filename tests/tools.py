@@ -6,19 +6,35 @@ import shutil
 import subprocess
 import sys
 
-# Program -> the Debian package that has it.
-TOOLS = {"tshark": "tshark", "node": "nodejs", "npm": "npm"}
+# Program, or module of Perl -> the Debian package that has it.
+TOOLS = {
+    "tshark": "tshark",
+    "node": "nodejs",
+    "npm": "npm",
+    "curl": "curl",
+    "pdftotext": "poppler-utils",
+    "SMS::AQL": "libsms-aql-perl",
+}
+
+
+def has(tool: str) -> bool:
+    """True if it is installed."""
+    if "::" not in tool:
+        return shutil.which(tool) is not None
+    if shutil.which("perl") is None:
+        return False
+    return subprocess.run(["perl", f"-M{tool}", "-e1"], stderr=subprocess.DEVNULL).returncode == 0
 
 
 def main() -> int:
     """Installs what is missing; tells what stays missing, which fails with CI=true."""
-    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    missing = [tool for tool in TOOLS if not has(tool)]
     if missing and shutil.which("apt-get") and os.geteuid() == 0:
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         packages = [TOOLS[tool] for tool in missing]
         for command in (["update", "-qq"], ["install", "-y", "-qq", *packages]):
             subprocess.run(["apt-get", *command], env=environment, stdout=subprocess.DEVNULL)
-        missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+        missing = [tool for tool in TOOLS if not has(tool)]
     for tool in missing:
         print(f"{tool} is not installed: tests that need it are skipped", file=sys.stderr)
     return 1 if missing and os.environ.get("CI") == "true" else 0

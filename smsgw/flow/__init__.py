@@ -2,6 +2,11 @@
 know the product.
 
 ``accept`` → ``decide`` → ``route`` → ``send`` → ``settle`` (and ``expiry``) → ``receipts`` →
-``inbound`` → ``handover``.
+``ending`` → ``inbound`` → ``handover`` (sessions) and ``deliver`` (other ``targets``; ``forward``
+to handsets) → ``dead``, which ends what they hand over.
+Long messages: parts that an ESME cut keep ``company``, those of a carrier that takes them ``whole``
+ride together, those of an MO ``join``.
 What an account may still spend is in ``money``, which ``accept`` and ``settle`` consult.
+Which routes of an account are for what it receives is in ``actions``; ``replay`` tells it again.
+Who thinks again finds the message in ``pending``, which cancels it, or ``replace``.
 """

@@ -9,14 +9,17 @@ which ``send`` takes it.
 import time
 from collections.abc import Callable
 
-from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from smsgw import trace
+from smsgw.figures import SECONDS, Histogram
 from smsgw.flow import route
-from smsgw.flow.decide import Decisions, Outcome, throttled
+from smsgw.flow.decide import Decisions, Outcome, Terms
+from smsgw.flow.lists import Lists
 from smsgw.flow.money import Balances
+from smsgw.flow.quotas import Quotas
 from smsgw.identities import Identities
 from smsgw.login import Login
 from smsgw.message import Message, MessageState
@@ -24,13 +27,23 @@ from smsgw.provisioning import Account
 from smsgw.queues import Queues, Transaction
 from smsgw.refusals import Reason, Refusal
 from smsgw.rules import money
+from smsgw.rules.duplicates import Duplicates
 from smsgw.rules.tables import Tables
+from smsgw.rules.tree import NEVER
 from smsgw.store import records, schema
+from smsgw.store.journal import Overdrawn
 from smsgw.store.records import Records
 
 _log = Logger()
 
+# Looks at what was decided about all messages of a request: adds to the transaction what belongs to
+# them together, or says why none of them is to be taken.
+Whole = Callable[[list[Outcome], Transaction], Refusal | None]
+# Adds to the transaction what belongs to the messages of a request, each of which stands by itself.
+Beside = Callable[[list[Outcome], Transaction], None]
+
 RECEIPT_GRACE_MS = 3600_000  # how long after its validity a receipt is still awaited
+_CHARGE = int(money.Entry.CHARGE)
 
 
 class Acceptance:
@@ -45,24 +58,44 @@ class Acceptance:
         balances: Balances,
         now: Callable[[], float] = time.time,
         is_up: Callable[[str], bool] = lambda carrier: True,
+        lists: Lists | None = None,
+        quotas: Quotas | None = None,
     ) -> None:
         """``tables`` gives the tables in force; ``now`` seconds since 1970; ``is_up`` whether a
-        carrier has a link up."""
+        carrier has a link up; ``lists`` the lists of numbers, none if left out; ``quotas`` what
+        accounts have used."""
         self._tables = tables
         self._queues = queues
         self._known = known
         self._identities = identities
         self._balances = balances
         self._now = now
-        self._decisions = Decisions(identities, balances, is_up)
+        self.duplicates = Duplicates()
+        self.quotas = quotas or Quotas()
+        self._decisions = Decisions(
+            identities, balances, is_up, lists, self.duplicates, self.quotas
+        )
+        self._decisions.full = queues.full
         self.draining = False
-        # For operators, by account: messages accepted; by reason: messages refused.
-        self.accepted: dict[str, int] = {}
+        # For operators. By account and interface: messages accepted; by account: their parts; by
+        # reason: messages refused. And how many seconds batches waited to be durable.
+        self.accepted: dict[tuple[str, str], int] = {}
+        self.parts: dict[str, int] = {}
+        self.waited = Histogram(SECONDS)
         self.refused: dict[Reason, int] = {}
 
-    def accept(self, login: Login, messages: list[Message]) -> Deferred[list[Outcome]]:
+    def accept(
+        self,
+        login: Login,
+        messages: list[Message],
+        whole: Whole | None = None,
+        beside: Beside | None = None,
+    ) -> Deferred[list[Outcome]]:
         """Fires with one outcome for each message, in order: the message itself, now durable, or
         its refusal.
+
+        With ``whole`` the messages are one: rates count once for all of them, and it may refuse
+        them together. ``beside`` is written in the same transaction as they are, if any is.
 
         Never fails: what the store does not take is refused with ``Reason.STORE_FAILED``.
         """
@@ -71,72 +104,195 @@ class Acceptance:
         account = tables.accounts.get(login.account)
         blocked = self._blocked(account)
         if blocked is not None or account is None:
-            reason = blocked or Reason.ACCOUNT_INACTIVE
-            self.count(reason, len(messages))
-            return succeed([Refusal(reason) for _ in messages])
+            refusal = blocked or Refusal(Reason.ACCOUNT_INACTIVE)
+            self.count(refusal.reason, len(messages))
+            return succeed([Refusal(refusal.reason, refusal.detail) for _ in messages])
 
         transaction = Transaction()
         transaction.changes.new = True
         outcomes: list[Outcome] = []
+        tag = login.tag
+        limited = tables.limited.get((login.kind, login.credential)) if tables.limited else None
+        terms = self._decisions.terms(account, tables, now, limited, trial=whole is not None)
         for message in messages:
-            message.account = account.name
             message.credential = login.credential
-            outcome = self._decisions.decide(message, account, tables, now)
-            if isinstance(outcome, Refusal):
-                self.count(outcome.reason, 1)
-                # REST keeps a transaction of what was processed but not sent (spec/aerialink.md
-                # 4.1).
-                if outcome.reason.answer.http == 200:
-                    # What is kept costs a row, so it counts like what is sent.
-                    if self._decisions.within_rate(account, 1, now):
-                        self._keep(message, outcome, transaction, now)
-                    else:
-                        outcome = throttled(account)
-            else:
-                self._record(message, transaction)
-            outcomes.append(outcome)
+            if tag and not message.tag:
+                message.tag = tag
+            outcomes.append(self._add(message, terms, transaction))
+        self._charge(terms, transaction)
+        if whole is not None:
+            none = self._together(terms, outcomes, transaction, whole)
+            if none is not None:
+                self._undo(transaction, outcomes)
+                self.count(none.reason, sum(isinstance(one, Message) for one in outcomes))
+                return succeed([Refusal(none.reason, none.detail) for _ in outcomes])
         if not transaction.changes.messages:
             return succeed(outcomes)
+        if beside is not None:
+            beside(outcomes, transaction)
+        return self.commit(transaction, outcomes).addCallbacks(
+            lambda _: outcomes, self._not_stored, errbackArgs=(outcomes,)
+        )
+
+    def add(self, account: Account, message: Message, transaction: Transaction) -> Outcome:
+        """Decides about one message that the gateway itself sends for ``account``, and adds what it
+        changes to ``transaction``, which is then handed to ``commit``."""
+        blocked = self._blocked(account)
+        if blocked is not None:
+            self.count(blocked.reason, 1)
+            return blocked
+        terms = self._decisions.terms(account, self._tables(), self._now())
+        outcome = self._add(message, terms, transaction)
+        self._charge(terms, transaction)
+        return outcome
+
+    def commit(self, transaction: Transaction, outcomes: list[Outcome]) -> Deferred[None]:
+        """Makes durable what ``add`` gave, with whatever else is in the transaction.
+
+        What was reserved when the messages were decided stands once they are stored, and is undone
+        if they are not.
+        """
         done: Deferred[None] = self._queues.commit(transaction)
         if transaction.changes.ledger:
             self._await_charges(done, transaction)
-        return done.addCallbacks(
-            self._stored, self._not_stored, callbackArgs=(outcomes,), errbackArgs=(outcomes,)
-        )
+        if transaction.changes.usage:
+            self._await_usage(done, transaction)
+        if self.duplicates.any:
+            done.addErrback(self._forget, outcomes)
+        return done.addCallback(self._stored, outcomes, time.perf_counter())
 
-    def consider(self, account: Account, message: Message) -> Outcome:
+    def _add(self, message: Message, terms: Terms, transaction: Transaction) -> Outcome:
+        """Decides about one message; ``_charge`` follows once all of the terms are decided."""
+        message.account = terms.account.name
+        outcome = self._decisions.decide(message, terms)
+        if isinstance(outcome, Refusal):
+            self.count(outcome.reason, 1)
+            # REST keeps a transaction of what was processed but not sent (spec/aerialink.md
+            # 4.1).
+            if outcome.reason.answer.http == 200:
+                # What is kept costs a row, so it counts like what is sent.
+                throttled = None
+                if not terms.trial:
+                    throttled = self._decisions.over_rate(terms.place, 1, terms.now)
+                if throttled is None:
+                    self._keep(message, outcome, transaction, terms.now)
+                else:
+                    outcome = throttled
+        else:
+            self._record(message, terms, transaction)
+            if terms.account.duplicate_window_s:
+                self.duplicates.add(message)
+        return outcome
+
+    def _together(
+        self, terms: Terms, outcomes: list[Outcome], transaction: Transaction, whole: Whole
+    ) -> Refusal | None:
+        """Why none of the messages is taken, None if those are that were accepted one by one."""
+        refusal = whole(outcomes, transaction)
+        if refusal is not None or not terms.place.rated:
+            return refusal
+        # What is kept of a refused one costs a row, so it counts too.
+        parts = 0
+        for one in outcomes:
+            if isinstance(one, Message):
+                parts += len(one.parts)
+            elif one.message is not None:
+                parts += 1
+        return self._decisions.over_rate(terms.place, parts, terms.now)
+
+    def _undo(self, transaction: Transaction, outcomes: list[Outcome]) -> None:
+        """The transaction is not handed in: what was reserved for its messages is free again."""
+        for entry in transaction.changes.ledger:
+            self._balances.not_stored(entry.account, -entry.amount)
+        if transaction.changes.usage:
+            self.quotas.not_stored(tuple(transaction.changes.usage))
+        if self.duplicates.any:
+            for outcome in outcomes:
+                if isinstance(outcome, Message):
+                    self.duplicates.forget(outcome)
+
+    def _forget(self, failure: Failure, outcomes: list[Outcome]) -> Failure:
+        """What was not stored may be sent again."""
+        for outcome in outcomes:
+            if isinstance(outcome, Message):
+                self.duplicates.forget(outcome)
+        return failure
+
+    def consider(
+        self,
+        account: Account,
+        message: Message,
+        credit: bool = True,
+        limited: frozenset[str] | None = None,
+    ) -> Outcome:
         """What ``accept`` would say now to a message of ``account``, for operators.
 
         The message is filled in; nothing is kept, charged or counted, and rates do not count.
+        Without ``credit`` it does not matter who can pay; ``limited``: senders and
+        pools that a login may use, None if all of the account's.
         """
         blocked = self._blocked(account)
         if blocked is not None:
-            return Refusal(blocked)
+            return blocked
         message.account = account.name
-        return self._decisions.decide(
-            message, evolve(account, rate=0.0), self._tables(), self._now()
+        terms = self._decisions.terms(
+            account, self._tables(), self._now(), limited, trial=True, credit=credit
         )
+        return self._decisions.decide(message, terms)
 
     def _await_charges(self, done: Deferred[None], transaction: Transaction) -> None:
         """Lets charges stand once they are stored, or undoes them."""
-        charges = [(entry.account, -entry.amount) for entry in transaction.changes.ledger]
+        charges: dict[str, int] = {}
+        for entry in transaction.changes.ledger:
+            charges[entry.account] = charges.get(entry.account, 0) - entry.amount
 
         def stored(_: None) -> None:
-            for account, cost in charges:
+            for account, cost in charges.items():
                 self._balances.stored(account, cost)
 
         def not_stored(failure: Failure) -> Failure:
-            for account, cost in charges:
+            for account, cost in charges.items():
                 self._balances.not_stored(account, cost)
+            if failure.check(Overdrawn):
+                self._balances.read_again(charges)
             return failure
 
         done.addCallbacks(stored, not_stored)
 
-    def _blocked(self, account: Account | None) -> Reason | None:
+    def _charge(self, terms: Terms, transaction: Transaction) -> None:
+        """Counts and charges what was accepted, at once in memory, so that the next message finds
+        it spent; it is written with its messages."""
+        if terms.parts:
+            usage = transaction.changes.usage
+            self.quotas.charge(terms.place.lineage, terms.parts, terms.now_ms, usage)
+        if terms.cost:
+            self._balances.charge(terms.place.payer.name, terms.cost)
+
+    def _await_usage(self, done: Deferred[None], transaction: Transaction) -> None:
+        """Lets what was counted stand once it is stored, or undoes it."""
+        usage = tuple(transaction.changes.usage)
+
+        def stored(_: None) -> None:
+            self.quotas.stored(usage)
+
+        def not_stored(failure: Failure) -> Failure:
+            self.quotas.not_stored(usage)
+            return failure
+
+        done.addCallbacks(stored, not_stored)
+
+    def _blocked(self, account: Account | None) -> Refusal | None:
         if self.draining:
-            return Reason.SHUTTING_DOWN
-        if account is None or account.suspended:
-            return Reason.ACCOUNT_INACTIVE
+            return Refusal(Reason.SHUTTING_DOWN)
+        if account is None:
+            return Refusal(Reason.ACCOUNT_INACTIVE)
+        place = self._tables().standing.get(account.name)
+        if place is None:  # an account that is made up for a try
+            return None
+        if place.suspended:
+            return Refusal(Reason.ACCOUNT_INACTIVE)
+        if place.expires_at < NEVER and place.expires_at <= self._now() * 1000:
+            return Refusal(Reason.ACCOUNT_EXPIRED, "expired")
         return None
 
     def count(self, reason: Reason, messages: int) -> None:
@@ -144,38 +300,26 @@ class Acceptance:
         in."""
         self.refused[reason] = self.refused.get(reason, 0) + messages
 
-    def _record(self, message: Message, transaction: Transaction) -> None:
-        allot = self._identities.allot
-        message.id = allot()
-        self._known.known[message.id] = message
+    def _record(self, message: Message, terms: Terms, transaction: Transaction) -> None:
+        parts = len(message.parts)
+        # Its own id, those of its parts' entries, and of what it costs.
+        id = message.id = self._identities.allot(parts + 2 if message.charged else parts + 1)
+        self._known.known[id] = message
         awaited = message.expires_at + RECEIPT_GRACE_MS if message.registered_delivery & 3 else None
-        transaction.changes.messages.append(records.row(message, awaited))
+        changes = transaction.changes
+        changes.messages.append(records.row(message, awaited))
+        if message.alias:
+            changes.aliases.append((message.account, message.alias, id))
+        terms.parts += parts
         if message.charged:
-            self._charge(message, transaction)
-        due = max(message.schedule_at, message.accepted_at)
-        if len(message.parts) == 1:
-            transaction.put += route.entries(message, allot(), due)
-        else:
-            for entry in route.entries(message, 0, due):
-                entry.id = allot()
-                transaction.put.append(entry)
-
-    def _charge(self, message: Message, transaction: Transaction) -> None:
-        """Decided at once, so that the next message finds it spent, and written with the
-        message."""
-        cost = message.charged * len(message.parts)
-        self._balances.charge(message.account, cost)
-        transaction.changes.ledger.append(
-            schema.LedgerRow(
-                self._identities.allot(),
-                message.account,
-                message.accepted_at,
-                -cost,
-                money.Entry.CHARGE,
-                message.id,
-                "",
+            cost = message.charged * parts
+            terms.cost += cost
+            payer = message.payer or message.account
+            changes.ledger.append(
+                schema.LedgerRow(id + parts + 1, payer, message.accepted_at, -cost, _CHARGE, id, "")
             )
-        )
+        due = max(message.schedule_at, message.accepted_at)
+        transaction.put += route.entries(message, id + 1, due)
 
     def _keep(
         self, message: Message, refusal: Refusal, transaction: Transaction, now: float
@@ -184,23 +328,36 @@ class Acceptance:
         message.accepted_at = message.done_at = int(now * 1000)
         message.state = MessageState.REJECTED
         message.error = refusal.reason.answer.link
+        message.refusal = refusal.reason.name
         # What was refused is recorded without its text.
         message.parts = []
         transaction.changes.messages.append(records.row(message, None))
         refusal.message = message
 
-    def _stored(self, _: None, outcomes: list[Outcome]) -> list[Outcome]:
+    def _stored(self, _: None, outcomes: list[Outcome], handed_in: float) -> None:
+        self.waited.add(time.perf_counter() - handed_in)
+        accepted, parts = self.accepted, self.parts
         for outcome in outcomes:
             if isinstance(outcome, Message):
-                self.accepted[outcome.account] = self.accepted.get(outcome.account, 0) + 1
-        return outcomes
+                account = outcome.account
+                by = account, outcome.interface
+                accepted[by] = accepted.get(by, 0) + 1
+                parts[account] = parts.get(account, 0) + len(outcome.parts)
+                if trace.on:
+                    trace.say("accepted", outcome, by=outcome.interface, route=outcome.route)
 
     def _not_stored(self, failure: Failure, outcomes: list[Outcome]) -> list[Outcome]:
-        _log.error("accept: not stored: {why}", why=failure.getErrorMessage())
+        overdrawn = failure.check(Overdrawn)
+        if not overdrawn:
+            _log.error("accept: not stored: {why}", why=failure.getErrorMessage())
         told: list[Outcome] = []
         for outcome in outcomes:
             if isinstance(outcome, Message) or outcome.message is not None:
-                self.count(Reason.STORE_FAILED, 1)
-                outcome = Refusal(Reason.STORE_FAILED)
+                # Of what is not stored only because it came together with what could not be paid,
+                # the sender may try again.
+                charged = overdrawn and isinstance(outcome, Message) and outcome.charged
+                reason = Reason.NO_CREDIT if charged else Reason.STORE_FAILED
+                self.count(reason, 1)
+                outcome = Refusal(reason)
             told.append(outcome)
         return told

@@ -13,13 +13,14 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from smsgw import codes
-from smsgw.flow import route
+from smsgw.flow import dead, route
+from smsgw.flow.former import ended
 from smsgw.flow.settle import Settlement
 from smsgw.message import Message, MessageState
 from smsgw.queues import Entry, Transaction
 from smsgw.queues.embedded import EmbeddedQueues
 from smsgw.rules.tables import Tables
-from smsgw.store import records, schema
+from smsgw.store import answers, records, schema
 from smsgw.store.journal import Journal
 from smsgw.store.records import Records
 
@@ -67,6 +68,10 @@ class Expiry:
         try:
             while await self._expire_entries() + await self._close_overdue() >= _EXPIRE_BATCH:
                 pass
+            old = int(self._now() * 1000) - dead.KEPT_MS
+            await self._journal.run(lambda c: dead.remove_before(c, old, _EXPIRE_BATCH))
+            old = int(self._now() * 1000) - answers.KEPT_MS
+            await self._journal.run(lambda c: answers.remove_before(c, old, _EXPIRE_BATCH))
         except Exception:
             _log.failure("expiry: tried again in {seconds} s", seconds=_EXPIRE_S)
 
@@ -104,23 +109,11 @@ class Expiry:
         known = self._known.adopt(messages)
         entries = []
         for row in rows:
-            entry = self._queues.held(row.id, row.queue)
             message = known.get(row.message)
             # What a carrier or session has just been given is settled by its answer.
-            if message is not None and (entry is None or not entry.taken):
-                entries.append(
-                    entry
-                    or Entry(
-                        row.id,
-                        row.queue,
-                        row.due,
-                        row.kind,
-                        message,
-                        row.part,
-                        row.attempts,
-                        row.expires_at,
-                    )
-                )
+            entry = self._queues.claim(row, message) if message is not None else None
+            if entry is not None:
+                entries.append(entry)
         return entries
 
     async def _close_overdue(self) -> int:
@@ -151,10 +144,13 @@ class Expiry:
             for entry in entries:
                 entry.gone = True
                 message = entry.message
-                if not self._settlement.fail_over(entry, carrier, transaction, now):
+                if ended(entry):
+                    self._settlement.let_go(entry, transaction, now)
+                elif not self._settlement.fail_over(entry, carrier, transaction, now):
                     chosen = route.choose(message, tables)
                     if chosen is not None:
                         message.carriers = chosen.carriers
+                        message.queue_ms = chosen.queue_time_s * 1000
                         # As if a carrier before the first had refused.
                         self._settlement.redirect(entry, chosen.carriers[0], transaction, now)
                     else:

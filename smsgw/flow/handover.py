@@ -12,14 +12,16 @@ from typing import Protocol
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from smsgw import codes
-from smsgw.flow.settle import RETRY_S, Settlement, account_queue
+from smsgw import codes, trace
+from smsgw.flow import dead
+from smsgw.flow.settle import RETRY_S, Settlement
+from smsgw.flow.targets import account_queue
 from smsgw.message import MessageState
 from smsgw.queues import Entry, Kind, Transaction
 from smsgw.queues.embedded import EmbeddedQueues
 from smsgw.smpp import translate
 from smsgw.smpp.codec import encode
-from smsgw.smpp.constants import DELIVERY_TEMPORARY, VERSION_34
+from smsgw.smpp.constants import DELIVERY_TEMPORARY, VERSION_34, status_name
 from smsgw.smpp.pdu import DeliverSm
 from smsgw.smpp.server import EsmeSession
 from smsgw.smpp.versions import state_for_33
@@ -137,19 +139,22 @@ class Handover:
             encode(pdu)
         except ValueError as error:
             assert isinstance(context, Entry)
-            _log.error("message {id}: no PDU holds it: {why}", id=context.message.id, why=error)
+            _log.error(
+                "message {message_id}: no PDU holds it: {why}",
+                message_id=str(context.message.id),
+                account=context.message.account,
+                why=error,
+            )
             transaction = Transaction()
-            self._refuse(context, codes.INTERNAL_ERROR, transaction)
+            self._refuse(context, "no PDU holds it", transaction, codes.INTERNAL_ERROR)
             self.settlement.persist(transaction)
             return False
         return True
 
-    def _refuse(self, entry: Entry, error: int, transaction: Transaction) -> None:
+    def _refuse(self, entry: Entry, why: str, transaction: Transaction, error: int = 0) -> None:
         self.refused += 1
-        transaction.settled.append(entry)
-        if entry.kind == Kind.MO:
-            entry.message.error = error
-            self.settlement.close(entry.message, MessageState.REJECTED, transaction, self.now_ms())
+        state = MessageState.REJECTED
+        dead.end(self.settlement, entry, state, why, transaction, self.now_ms(), error)
 
     def delivered_to(self, session: EsmeSession, answers: list[tuple[object, int | None]]) -> None:
         """What a session answered to deliveries; None if it did not."""
@@ -159,11 +164,11 @@ class Handover:
         for context, status in answers:
             assert isinstance(context, Entry)
             entry = context
+            if trace.on:
+                trace.say("delivered", entry.message, to="session", status=status)
             if status == 0:
                 self.delivered += 1
-                transaction.settled.append(entry)
-                if entry.kind == Kind.MO:
-                    self.settlement.close(entry.message, MessageState.DELIVERED, transaction, now)
+                dead.end(self.settlement, entry, MessageState.DELIVERED, "", transaction, now)
             elif status is None and session.close_reason:
                 # Lost with its session: nothing is wrong with it, nor with the next one.
                 self.unanswered += 1
@@ -172,7 +177,7 @@ class Handover:
                 self.unanswered += status is None
                 transaction.postpone(entry, now + self._wait_ms(entry))
             else:
-                self._refuse(entry, codes.REJECTED_BY_NEXT_HOP, transaction)
+                self._refuse(entry, status_name(status), transaction)
         self.settlement.persist(transaction).addCallback(
             lambda _: self._settled(session, len(answers))
         )

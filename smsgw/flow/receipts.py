@@ -7,7 +7,7 @@ Goes on to: ``settle``, which ends the message, and by its queue entry to ``hand
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from smsgw.message import Acknowledgement, Message, Receipt
+from smsgw.message import FORMER, Acknowledgement, Message, Receipt
 from smsgw.queues import Queues, Transaction
 from smsgw.rules.tables import Tables
 from smsgw.store import records, schema
@@ -186,6 +186,19 @@ class Awaited:
 Found = list[tuple[Receipt, Part | None]]
 
 
+def _same_id(message: Message, part: int) -> list[int]:
+    """The other parts that the carrier knows by the same id: it got the message in one piece."""
+    mine = message.acknowledged.get(part)
+    if mine is None or not mine.carrier_id:
+        return []
+    key = mine.carrier, mine.carrier_id
+    return [
+        number
+        for number, one in message.acknowledged.items()
+        if number != part and (one.carrier, one.carrier_id) == key
+    ]
+
+
 class Receipts:
     """Takes the receipts of all carriers."""
 
@@ -249,7 +262,7 @@ class Receipts:
 
         parts, messages = await self._journal.run(read)
         known = self._known.adopt(messages)
-        return {form: (known[id], number) for form, id, number in parts if id in known}
+        return {form: (known[id], number % FORMER) for form, id, number in parts if id in known}
 
     def _settle(self, carrier: str, found: Found) -> Deferred[bool]:
         now = int(self._now() * 1000)
@@ -265,10 +278,14 @@ class Receipts:
                 continue
             message, number = part
             before.append(_Before.of(message, number))
-            self._settlement.receipt(message, number, receipt, transaction, now)
+            others = _same_id(message, number) if len(message.parts) > 1 else ()
+            self._settlement.receipt(carrier, message, number, receipt, transaction, now)
+            for other in others:
+                before.append(_Before.of(message, other))
+                self._settlement.receipt(carrier, message, other, receipt, transaction, now)
             self._awaited.matched += 1
             acknowledged = message.acknowledged.get(number)
-            if acknowledged is not None:
+            if acknowledged is not None and acknowledged.carrier == carrier:
                 exchanged = acknowledged.carrier_id != receipt.id
                 self._awaited.learn(carrier, receipt.id, exchanged)
 
@@ -325,18 +342,26 @@ class _Before:
     """
 
     message: Message
+    number: int
     fields: tuple[int, int, int, str]
     part: Acknowledgement | None
     part_state: int
+    former: Mapping[int, Acknowledgement]
 
     @classmethod
     def of(cls, message: Message, number: int) -> "_Before":
         part = message.acknowledged.get(number)
         fields = (message.state, message.done_at, message.error, message.network_error)
-        return cls(message, fields, part, part.state if part is not None else 0)
+        state = part.state if part is not None else 0
+        return cls(message, number, fields, part, state, message.former)
 
     def restore(self) -> None:
         m = self.message
         m.state, m.done_at, m.error, m.network_error = self.fields
+        if m.former is not self.former:
+            kept = {n: a for n, a in m.former.items() if n % FORMER != self.number}
+            mine = {n: a for n, a in self.former.items() if n % FORMER == self.number}
+            m.former = {**kept, **mine}
         if self.part is not None:
             self.part.state = self.part_state
+            m.acknowledged[self.number] = self.part

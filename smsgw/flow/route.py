@@ -11,6 +11,8 @@ from smsgw.provisioning import Route
 from smsgw.queues import Entry, Kind
 from smsgw.rules.tables import Tables
 
+_SEND = int(Kind.SEND)
+
 
 def choose(message: Message, tables: Tables) -> Route | None:
     """The route for the message, None if there is none."""
@@ -35,11 +37,23 @@ def carrier_queue(carrier: str) -> str:
 
 def entries(message: Message, first_id: int, due: int) -> list[Entry]:
     """One entry for each part, for the route's first carrier; ids from ``first_id`` on."""
-    queue = carrier_queue(message.carriers[0])
+    carrier = message.carriers[0]
+    queue = carrier_queue(carrier)
+    until = waits_until(message, carrier, due) if message.queue_ms else message.expires_at
+    if len(message.parts) == 1:
+        return [Entry(first_id, queue, due, _SEND, message, 0, 0, until)]
     return [
-        Entry(first_id + n, queue, due, Kind.SEND, message, n, 0, message.expires_at)
+        Entry(first_id + n, queue, due, _SEND, message, n, 0, until)
         for n in range(len(message.parts))
     ]
+
+
+def waits_until(message: Message, carrier: str, since: int) -> int:
+    """Until when the message waits for ``carrier`` (ms): as long as it is valid, or before the
+    route's last carrier for its ``queue_time_s``, counted from ``since``."""
+    if message.queue_ms and carrier != message.carriers[-1]:
+        return min(message.expires_at, since + message.queue_ms)
+    return message.expires_at
 
 
 def next_carrier(message: Message, refused_by: str, tables: Tables) -> str | None:

@@ -15,11 +15,14 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from smsgw import trace
 from smsgw.flow.decide import DEFAULT_VALIDITY_MS
+from smsgw.flow.former import ended
 from smsgw.flow.inbound import Inbound
 from smsgw.flow.receipts import Receipts, normalise
 from smsgw.flow.route import carrier_queue
 from smsgw.flow.settle import Settlement
+from smsgw.flow.whole import Wholes
 from smsgw.provisioning import Carrier
 from smsgw.queues import Entry
 from smsgw.queues.embedded import EmbeddedQueues
@@ -27,17 +30,38 @@ from smsgw.rules.limits import TokenBucket
 from smsgw.smpp import receipt, translate
 from smsgw.smpp.client import CarrierLink
 from smsgw.smpp.codec import encode
-from smsgw.smpp.constants import Status
-from smsgw.smpp.pdu import DeliverSm, DeliverSmResp, GenericNack, SubmitSm, SubmitSmResp
-from smsgw.store.records import FINAL_STATES
+from smsgw.smpp.constants import ESM_INTERMEDIATE, ESM_RECEIPT, VERSION_34, Status
+from smsgw.smpp.pdu import (
+    DeliverSm,
+    DeliverSmResp,
+    GenericNack,
+    Pdu,
+    SubmitSm,
+    SubmitSmResp,
+)
+from smsgw.smpp.rewriting import Rewriting, reading, rewriting
 
 _log = Logger()
 
 _SLOW_DOWN = frozenset({int(Status.ESME_RTHROTTLED), int(Status.ESME_RMSGQFUL)})
+_RECEIPT = ESM_RECEIPT | ESM_INTERMEDIATE
 _PAUSE_S = 1.0  # after a throttled answer nothing is sent for so long
 _MAX_PAUSE_S = 30.0
 # Keys of a carrier's form that say what to rewrite.
-_REWRITTEN = ("sender", "source_ton", "source_npi", "dest_ton", "dest_npi", "protocol_id")
+_REWRITTEN = (
+    "sender",
+    "source_ton",
+    "source_npi",
+    "dest_ton",
+    "dest_npi",
+    "protocol_id",
+    "transliterate",
+    "alphabet",
+    "long",
+    "packed",
+    "country",
+    "send_national",
+)
 
 
 class Outlet:
@@ -77,20 +101,34 @@ class Outlet:
         """Sends the entries, one submit_sm each, in one write."""
         carrier = self.carrier
         now_ms = int(carrier.now() * 1000)
-        over = [e for e in entries if e.expires_at <= now_ms or _ended(e)]
+        over = [e for e in entries if e.expires_at <= now_ms or ended(e)]
         if over:
             carrier.settlement.expire(over)
             entries = [entry for entry in entries if not entry.gone]
         if not entries:
             return
+        whole: list[Entry] = []
+        tlvs = self.link.version >= VERSION_34
+        if carrier.form.long == "payload" and tlvs:
+            entries, whole = carrier.wholes.board(entries, carrier.form)
+            if not entries:
+                return
         submit_of = translate.submit_of
         items: list[tuple[SubmitSm, object]] = [
             (submit_of(e.message, e.part, now_ms, DEFAULT_VALIDITY_MS), e) for e in entries
         ]
+        if not tlvs:
+            for pdu, _ in items:
+                # SMPP 3.3 has one bit of each (spec/smpp.md §3).
+                pdu.registered_delivery &= 1
+                pdu.priority_flag = min(pdu.priority_flag, 1)
         rewriting = carrier.rewriting
         if rewriting is not None:
-            for pdu, _ in items:
-                rewriting.apply(pdu)
+            for (pdu, _), entry in zip(items, entries, strict=True):
+                if entry in whole:
+                    rewriting.whole(pdu, entry.message.parts)
+                else:
+                    rewriting.apply(pdu, tlvs)
         try:
             self.link.submit(items)
         except ValueError:
@@ -102,6 +140,9 @@ class Outlet:
         carrier.bucket.spend(len(entries), carrier.clock.seconds())
         self.outstanding += len(entries)
         carrier.sent += len(entries)
+        if trace.on:
+            for entry in entries:
+                trace.say("sent", entry.message, carrier=carrier.form.name, part=entry.part)
 
     def _without_unsendable(self, items: list[tuple[SubmitSm, object]]) -> None:
         good: list[Entry] = []
@@ -110,7 +151,8 @@ class Outlet:
             try:
                 encode(pdu)
             except ValueError as error:
-                self.carrier.settlement.unsendable([entry], str(error))
+                with_it = self.carrier.wholes.alight(entry)
+                self.carrier.settlement.unsendable([entry, *with_it], str(error))
             else:
                 good.append(entry)
         if good and len(good) < len(items):
@@ -130,7 +172,11 @@ class Outlet:
             self._allowed = min(self.carrier.form.window, self._allowed + good / self._allowed)
             if good:
                 self._pause_s = _PAUSE_S
-        done = self.carrier.settlement.settle(self.carrier.form.name, list(answers))
+        told: list[tuple[Entry, Pdu | None]] = list(answers)
+        if self.carrier.wholes.any:
+            for entry, answer in answers:
+                told += [(other, answer) for other in self.carrier.wholes.alight(entry)]
+        done = self.carrier.settlement.settle(self.carrier.form.name, told)
         done.addCallbacks(self._settled, self._broken, callbackArgs=(len(answers),))
 
     def _settled(self, _: None, count: int) -> None:
@@ -138,7 +184,7 @@ class Outlet:
         self.carrier.pump()
 
     def _broken(self, failure: Failure) -> None:
-        _log.failure("carrier {name}: settle", failure, name=self.carrier.form.name)
+        _log.failure("carrier {carrier}: settle", failure, carrier=self.carrier.form.name)
 
     def resize(self, old: int, new: int) -> None:
         """The window is another; a link that has been slowed down goes on from where it is."""
@@ -153,8 +199,8 @@ class Outlet:
             self._pause_s = min(_MAX_PAUSE_S, self._pause_s * 2)
             self._allowed = max(1.0, self._allowed / 2)
             _log.info(
-                "carrier {name}: link {link} is throttled: paused, {window} outstanding at most",
-                name=self.carrier.form.name,
+                "carrier {carrier}: link {link} is throttled: paused, {window} outstanding at most",
+                carrier=self.carrier.form.name,
                 link=self.link.name,
                 window=int(self._allowed),
             )
@@ -176,6 +222,8 @@ class CarrierSide:
     ) -> None:
         self.form = form
         self.rewriting = _rewriting(form)
+        self._reading = reading(form.alphabet, form.packed, form.country)
+        self.wholes = Wholes(settlement)
         self.clock = clock
         self.now = now
         self.settlement = settlement
@@ -209,6 +257,7 @@ class CarrierSide:
             outlet.resize(self.form.window, form.window)
         self.form = form
         self.rewriting = _rewriting(form)
+        self._reading = reading(form.alphabet, form.packed, form.country)
         if form.rate != self.bucket.rate:
             self.bucket = TokenBucket(form.rate, _burst(form.rate))
         self.pump()
@@ -245,7 +294,7 @@ class CarrierSide:
 
     def link_up(self, link: CarrierLink) -> None:
         """See ``Upstream``."""
-        _log.info("carrier {name}: link {link} is up", name=self.form.name, link=link.name)
+        _log.info("carrier {carrier}: link {link} is up", carrier=self.form.name, link=link.name)
         self._told.pop(link.name, None)
         outlet = self._outlets.get(link)
         if outlet is None:
@@ -257,8 +306,8 @@ class CarrierSide:
         if self._told.get(link.name) != reason:
             self._told[link.name] = reason
             _log.warn(
-                "carrier {name}: link {link} is not up: {reason}; tried again until it is",
-                name=self.form.name,
+                "carrier {carrier}: link {link} is not up: {reason}; tried again until it is",
+                carrier=self.form.name,
                 link=link.name,
                 reason=reason,
             )
@@ -266,8 +315,8 @@ class CarrierSide:
     def link_down(self, link: CarrierLink, reason: str) -> None:
         """See ``Upstream``."""
         _log.info(
-            "carrier {name}: link {link} is down: {reason}",
-            name=self.form.name,
+            "carrier {carrier}: link {link} is down: {reason}",
+            carrier=self.form.name,
             link=link.name,
             reason=reason,
         )
@@ -290,9 +339,14 @@ class CarrierSide:
         mos = []
         # A handset could write a text like a receipt's; only 3.3 carriers may mark none (§4).
         by_text = self.form.version == "3.3"
+        read = self._reading
         for pdu in pdus:
+            if read is not None and pdu.esm_class & _RECEIPT:
+                read.unpack(pdu)
             report = receipt.parse(pdu, by_text=by_text)
             if report is None:
+                if read is not None:
+                    read.apply(pdu)
                 mos.append(pdu)
             else:
                 report.id = normalise(report.id, self.form.receipt_id)
@@ -318,7 +372,7 @@ class CarrierSide:
         link.respond([DeliverSmResp(sequence=pdu.sequence, status=status) for pdu in pdus])
 
     def _failed(self, failure: Failure, link: CarrierLink, pdus: list[DeliverSm]) -> None:
-        _log.failure("carrier {name}: received", failure, name=self.form.name)
+        _log.failure("carrier {carrier}: received", failure, carrier=self.form.name)
         self._answer(False, link, pdus)
 
 
@@ -375,7 +429,7 @@ class Carriers:
 
     def _not_made(self, failure: Failure, name: str) -> None:
         self._wanted.pop(name, None)
-        _log.failure("carrier {name}: not started", failure, name=name)
+        _log.failure("carrier {carrier}: not started", failure, carrier=name)
 
     def stop(self) -> Deferred[None]:
         """Unbinds all; fires when all links are closed, those of sides just replaced too."""
@@ -383,24 +437,14 @@ class Carriers:
         return DeferredList(stopping, consumeErrors=True).addCallback(lambda _: None)
 
 
-def _rewriting(form: Carrier) -> translate.Rewriting | None:
-    return translate.rewriting(**{name: getattr(form, name) for name in _REWRITTEN})
+def _rewriting(form: Carrier) -> Rewriting | None:
+    return rewriting(**{name: getattr(form, name) for name in _REWRITTEN})
 
 
 def _burst(rate: float) -> float:
     """A tenth of a second's worth: strict carriers count over less than a second. But two, where
     the rate has them, so that a timer that comes late loses nothing."""
     return max(1.0, min(2.0, rate), rate / 10)
-
-
-def _ended(entry: Entry) -> bool:
-    """True if there is nothing to send any more, though the entry is not settled: the store failed
-    at the answer, took the receipt that came next, and a crash lost the answer."""
-    message = entry.message
-    if message.state in FINAL_STATES:
-        return True
-    part = message.acknowledged.get(entry.part)
-    return part is not None and part.state in FINAL_STATES
 
 
 def _same_links(old: Carrier, new: Carrier) -> bool:
@@ -412,6 +456,7 @@ def _same_links(old: Carrier, new: Carrier) -> bool:
         response_id=new.response_id,
         receipt_id=new.receipt_id,
         errors=new.errors,
+        queue_limit=new.queue_limit,
         **{name: getattr(new, name) for name in _REWRITTEN},
     )
     return same == new

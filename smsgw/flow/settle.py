@@ -1,52 +1,48 @@
-"""Settle: writes down what became of what was sent, and ends messages.
+"""Settle: writes down what became of what was sent.
 
 Comes from: ``send`` with a carrier's answers; ``receipts`` with final states; the clock, when
 validity runs out. Goes on to: back to the carrier's queue (retry), the next carrier's (failover),
-or ``handover`` with a receipt.
+or ``ending``.
 """
 
 import time
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Iterable
 
-from twisted.internet.defer import Deferred
+from attrs import evolve
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
-from smsgw import codes
-from smsgw.flow import route
+from smsgw import codes, trace
+from smsgw.flow import dead, former, route
+from smsgw.flow.ending import Endings
 from smsgw.flow.money import Balances
 from smsgw.flow.receipts import Awaited, normalise
+from smsgw.flow.targets import (
+    failed_part,
+    tells_progress,
+)
 from smsgw.identities import Identities
-from smsgw.message import Acknowledgement, Direction, Message, MessageState, Receipt
+from smsgw.message import Acknowledgement, Message, MessageState, Receipt
 from smsgw.queues import Entry, Kind, Transaction
 from smsgw.queues.embedded import EmbeddedQueues
-from smsgw.rules import money
 from smsgw.rules.tables import Tables
-from smsgw.smpp import translate
 from smsgw.smpp.constants import TEMPORARY, status_name
 from smsgw.smpp.pdu import Pdu, SubmitSmResp
-from smsgw.store import schema
-from smsgw.store.journal import StoreFailed
-from smsgw.store.records import Records
+from smsgw.store.records import FINAL_STATES, Records
+from smsgw.text import reports
 
 _log = Logger()
 
-HANDOVER_MS = 72 * 3600_000  # how long a receipt or MO waits for its account (L-D10, L-D29)
 RETRY_S = (1, 2, 5, 10, 20, 30, 60)  # after temporary refusals; the last one again and again
-_STORE_RETRY_S = 1.0
 
+# Receipts after which the next carrier may do better, and states in which it still can.
+_UNDELIVERED = frozenset({MessageState.UNDELIVERABLE, MessageState.REJECTED, MessageState.EXPIRED})
+_UNDER_WAY = frozenset({int(MessageState.ENROUTE), int(MessageState.ACCEPTED)})
 _UNANSWERED = 5  # sends without an answer before the next carrier gets the message
 
 
-def account_queue(account: str) -> str:
-    """Name of the queue of what waits to be handed over to an account."""
-    return "account:" + account
-
-
-class Settlement:
+class Settlement(Endings):
     """Keeps states and queue entries in step (I3)."""
 
     def __init__(
@@ -60,16 +56,10 @@ class Settlement:
         clock: IReactorTime,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._tables = tables
-        self._queues = queues
-        self._known = known
+        super().__init__(tables, queues, known, identities, balances, clock, now)
         self._awaited = awaited
-        self._allot = identities.allot
-        self._balances = balances
-        self._clock = clock
-        self._now = now
-        # Transactions that wait to be tried again; what follows from them must not overtake them.
-        self.unstored = 0
+        # Message -> who waits for a carrier's answer to it.
+        self._watched: dict[int, list[Deferred[None]]] = {}
 
     def settle(self, carrier: str, answers: list[tuple[Entry, Pdu | None]]) -> Deferred[None]:
         """Fires when the outcome of these sends is durable; tried again until the store takes it.
@@ -81,7 +71,12 @@ class Settlement:
         transaction = Transaction()
         transaction.changes.soon = True
         for entry, answer in answers:
-            if answer is None:
+            if trace.on:
+                status = "none" if answer is None else status_name(answer.status)
+                trace.say("answered", entry.message, carrier=carrier, status=status)
+            if entry.message.former and former.ended(entry):
+                self.let_go(entry, transaction, now)
+            elif answer is None:
                 self._unanswered(entry, carrier, transaction, now)
             elif answer.status == 0 and isinstance(answer, SubmitSmResp):
                 self._taken(entry, carrier, answer.message_id, transaction, now)
@@ -90,7 +85,32 @@ class Settlement:
                 transaction.postpone(entry, now + wait * 1000)
             else:
                 self._refused(entry, carrier, answer.status, transaction, now)
-        return self.persist(transaction)
+        done = self.persist(transaction)
+        if self._watched:
+            done.addCallback(lambda _: self._answered(entry.message for entry, _ in answers))
+        return done
+
+    def when_answered(self, message: Message) -> Deferred[None]:
+        """Fires once a carrier has taken a part of the message, or no carrier does any more; an
+        edge that cannot wait for ever cancels it."""
+        if message.acknowledged or message.state in FINAL_STATES:
+            return succeed(None)
+        waiting = self._watched.setdefault(message.id, [])
+
+        def left(cancelled: Deferred[None]) -> None:
+            waiting.remove(cancelled)
+            if not waiting:
+                self._watched.pop(message.id, None)
+
+        waiting.append(Deferred(left))
+        return waiting[-1]
+
+    def _answered(self, messages: Iterable[Message]) -> None:
+        """Carriers have answered for parts of these messages."""
+        for message in messages:
+            if message.acknowledged or message.state in FINAL_STATES:
+                for waiting in self._watched.pop(message.id, ()):
+                    waiting.callback(None)
 
     def _unanswered(self, entry: Entry, carrier: str, transaction: Transaction, now: int) -> None:
         """It may have arrived: of all that can be sent twice, these are the only ones (I2).
@@ -99,6 +119,7 @@ class Settlement:
         again may be what breaks the link, and gives way to others.
         """
         if entry.attempts >= _UNANSWERED and self.fail_over(entry, carrier, transaction, now):
+            transaction.put[-1].attempts = 1  # what may have arrived is not cancelled any more
             return
         wait = RETRY_S[min(entry.attempts, len(RETRY_S)) - 1] if entry.attempts else 0
         transaction.postpone(entry, now + wait * 1000)
@@ -113,15 +134,42 @@ class Settlement:
         message.acknowledged[entry.part] = Acknowledgement(carrier, name, now)
         transaction.changes.parts.append((message.id, entry.part, carrier, name, now, 1))
         transaction.settled.append(entry)
-        if translate.wants_progress(message) and message.carrier_at:
+        if tells_progress(message) and message.carrier_at and not message.former:
             self.hand_over(message, Kind.PROGRESS, transaction, now)
         # A carrier that gives no id cannot be matched.
         early = self._awaited.expect(carrier, name, message, entry.part, now) if name else None
         if early is not None:
             transaction.changes.early_matched.append((carrier, early.id))
-            self.receipt(message, entry.part, early, transaction, now)
+            self.receipt(carrier, message, entry.part, early, transaction, now)
         elif len(message.parts) > 1:
-            self._close_if_complete(message, transaction, now)
+            told = self._told_before(message, entry.part)
+            if told is not None:
+                message.acknowledged[entry.part].state = told
+                transaction.changes.parts.append(former.part_row(message, entry.part))
+            self.close_if_complete(message, transaction, now)
+
+    def _told_before(self, message: Message, part: int) -> int | None:
+        """The final state that the carrier has told already of what it knows by the same id: the
+        receipt of a message that went in one piece is that of all its parts."""
+        mine = message.acknowledged[part]
+        for number, one in message.acknowledged.items():
+            same = number != part and one.carrier == mine.carrier and mine.carrier_id
+            if same and one.carrier_id == mine.carrier_id and MessageState(one.state).final:
+                return one.state
+        return None
+
+    def ride(self, late: list[tuple[Entry, Acknowledgement]]) -> Deferred[None]:
+        """Parts that came when the first one had brought their whole message already: what the
+        carrier said of that holds for them."""
+        now = int(self._now() * 1000)
+        transaction = Transaction()
+        for entry, said in late:
+            message = entry.message
+            message.acknowledged[entry.part] = evolve(said)
+            transaction.changes.parts.append(former.part_row(message, entry.part))
+            transaction.settled.append(entry)
+            self.close_if_complete(message, transaction, now)
+        return self.persist(transaction)
 
     def _refused(
         self, entry: Entry, carrier: str, status: int, transaction: Transaction, now: int
@@ -145,27 +193,33 @@ class Settlement:
     def redirect(self, entry: Entry, carrier: str, transaction: Transaction, now: int) -> None:
         """The entry goes to another carrier, as if it had not been tried before."""
         transaction.settled.append(entry)
-        queue = route.carrier_queue(carrier)
         due = max(now, entry.due)
-        transaction.put.append(
-            Entry(
-                self._allot(),
-                queue,
-                due,
-                Kind.SEND,
-                entry.message,
-                entry.part,
-                0,
-                entry.expires_at,
-            )
-        )
+        until = route.waits_until(entry.message, carrier, due)
+        self._send(entry.message, entry.part, carrier, due, until, transaction)
+
+    def _send(
+        self,
+        message: Message,
+        part: int,
+        carrier: str,
+        due: int,
+        until: int,
+        transaction: Transaction,
+    ) -> None:
+        queue = route.carrier_queue(carrier)
+        transaction.put.append(Entry(self._allot(), queue, due, Kind.SEND, message, part, 0, until))
 
     def unsendable(self, entries: list[Entry], why: str) -> None:
         """What cannot even be written to a carrier ends its message."""
         now = int(self._now() * 1000)
         transaction = Transaction()
         for entry in entries:
-            _log.error("message {id}: cannot be sent: {why}", id=entry.message.id, why=why)
+            _log.error(
+                "message {message_id}: cannot be sent: {why}",
+                message_id=str(entry.message.id),
+                account=entry.message.account,
+                why=why,
+            )
             transaction.settled.append(entry)
             carrier = entry.queue.partition(":")[2]
             self.failed(
@@ -173,155 +227,106 @@ class Settlement:
             )
         self.persist(transaction)
 
-    def failed(
+    def receipt(
         self,
-        entry: Entry,
         carrier: str,
-        state: MessageState,
-        error: int,
-        network_error: str,
+        message: Message,
+        part: int,
+        receipt: Receipt,
         transaction: Transaction,
         now: int,
-    ) -> None:
-        """A part has come to nothing; its message ends if it was the last one."""
-        message = entry.message
-        message.error = error
-        message.network_error = network_error
-        if len(message.parts) == 1:
-            self.close(message, state, transaction, now)
-            return
-        message.acknowledged[entry.part] = Acknowledgement(carrier, "", now, state)
-        transaction.changes.parts.append((message.id, entry.part, carrier, "", now, int(state)))
-        self._close_if_complete(message, transaction, now)
-
-    def receipt(
-        self, message: Message, part: int, receipt: Receipt, transaction: Transaction, now: int
     ) -> None:
         """A carrier says what became of one part: the message moves on, and ends when its last part
         has."""
         state = MessageState(receipt.state)
-        if MessageState(message.state).final or message.state == state == MessageState.UNKNOWN:
+        if trace.on:
+            trace.say("receipt", message, carrier=carrier, part=part, state=state.stat)
+        if message.state in FINAL_STATES or message.state == state == MessageState.UNKNOWN:
             return  # a receipt that came twice
         if receipt.intermediate or not (state.final or state is MessageState.UNKNOWN):
-            # Only on the way: what was given up as UNKNOWN is not awaited any more.
-            if message.state == MessageState.ENROUTE and state is MessageState.ACCEPTED:
-                message.state = state
-                transaction.changes.moved.append((message.id, int(state)))
-                if translate.wants_progress(message):
-                    self.hand_over(message, Kind.PROGRESS, transaction, now)
+            # Only on the way: what was given up as UNKNOWN is not awaited any more. Told once
+            # (ruling 11, A-D40), whichever state the carrier calls it.
+            on_its_way = state is MessageState.ACCEPTED or (
+                receipt.intermediate and not state.final
+            )
+            if message.state == MessageState.ENROUTE and on_its_way:
+                message.state = int(MessageState.ACCEPTED)
+                transaction.changes.moved.append((message.id, message.state))
+                if tells_progress(message):
+                    self.hand_over(message, Kind.PROGRESS, transaction, now, reports.BUFFERED)
             return
+        tables = self._tables()
+        if state.final:
+            tables.rates.count(carrier, state is MessageState.DELIVERED)
         acknowledgement = message.acknowledged.get(part)
+        if message.former:
+            # Of a carrier that had it before, only that it delivered it after all counts.
+            earlier = acknowledgement is None or acknowledgement.carrier != carrier
+            if earlier and state is not MessageState.DELIVERED:
+                return
+            if acknowledgement is None:
+                # It waits for the next one, and ends when its entry comes up (I3).
+                transaction.changes.parts += former.delivered_late(message, part, carrier)
+                return
+            if acknowledgement.state == MessageState.DELIVERED:
+                return
+        if state in _UNDELIVERED and self._send_again(message, part, transaction, now):
+            return
         if state is not MessageState.DELIVERED:
-            carrier = acknowledgement.carrier if acknowledgement is not None else message.carrier
             message.network_error = receipt.error
-            message.error = self._tables().codes_of(carrier).of_receipt(receipt)
+            message.error = tables.codes_of(carrier).of_receipt(receipt)
+        first = bool(message.report_to) and not failed_part(message)
         if acknowledgement is not None:
             acknowledgement.state = state
+        if first and failed_part(message):
+            self.report_failure(message, transaction)
         if len(message.parts) == 1:
             # A date without seconds, or in the carrier's own zone, would end before it began.
             begun = message.carrier_at or message.accepted_at
             credible = begun <= receipt.done_at <= now
-            self.close(message, state, transaction, receipt.done_at if credible else now)
+            done_at = receipt.done_at if credible else now
+            self.close(message, state, transaction, done_at, carrier)
         else:
-            transaction.changes.parts.append(_part_row(message, part))
-            self._close_if_complete(message, transaction, now)
+            transaction.changes.parts.append(former.part_row(message, part))
+            self.close_if_complete(message, transaction, now)
 
-    def _close_if_complete(self, message: Message, transaction: Transaction, now: int) -> None:
-        """Ends a message of several parts once each of them has ended, with the worst of their
-        states."""
-        states = [MessageState(a.state) for a in message.acknowledged.values()]
-        if len(states) < len(message.parts):
-            return
-        bad = [s for s in states if s.final and s is not MessageState.DELIVERED]
-        unknown = [s for s in states if s is MessageState.UNKNOWN]
-        receipts_awaited = message.registered_delivery & 3
-        if receipts_awaited and not all(s.final or s is MessageState.UNKNOWN for s in states):
-            return
-        if bad or unknown:
-            self.close(message, (bad + unknown)[0], transaction, now)
-        elif receipts_awaited:
-            self.close(message, MessageState.DELIVERED, transaction, now)
+    def _send_again(self, message: Message, part: int, transaction: Transaction, now: int) -> bool:
+        """The carrier could not deliver a part: the next one gets it, if the route says so and the
+        message is still valid. Each carrier gets it once."""
+        acknowledgement = message.acknowledged.get(part)
+        if message.state not in _UNDER_WAY or now >= message.expires_at or acknowledgement is None:
+            return False
+        tables = self._tables()
+        chosen = tables.provisioning.routes.get(message.route)
+        if chosen is None or not chosen.failover_undelivered:
+            return False
+        following = route.next_carrier(message, acknowledgement.carrier, tables)
+        had_it = {one.carrier for one in former.of_part(message, part).values()}
+        if following is None or following in had_it:
+            return False
+        transaction.changes.parts += former.put_aside(message, part)
+        if message.state != MessageState.ENROUTE:
+            # What that carrier said of the message holds no longer.
+            message.state = int(MessageState.ENROUTE)
+            transaction.changes.moved.append((message.id, message.state))
+        until = route.waits_until(message, following, now)
+        self._send(message, part, following, now, until, transaction)
+        return True
 
-    def close(self, message: Message, state: int, transaction: Transaction, done_at: int) -> None:
-        """The message has reached its last state; its receipt is handed over if it was asked
-        for, and what it cost is given back as its account's ``refund`` says."""
-        # Of what has ended before, a refund was decided then.
-        if message.charged and not MessageState(message.state).final:
-            self._refund(message, MessageState(state), transaction)
-        message.state = int(state)
-        message.done_at = done_at
-        if state == MessageState.DELIVERED:
-            # It may have been given up as UNKNOWN before.
-            message.error, message.network_error = 0, ""
-        transaction.changes.closed.append(
-            (message.id, int(state), message.error, message.network_error, done_at)
-        )
-        if message.direction == Direction.MT and translate.wants_receipt(message, state):
-            self.hand_over(message, Kind.RECEIPT, transaction, int(self._now() * 1000))
-
-    def _refund(self, message: Message, state: MessageState, transaction: Transaction) -> None:
-        """Gives back the charge for the parts that came to nothing in a way that is refunded."""
-        account = self._tables().accounts.get(message.account)
-        if account is None or not state.final:
+    def let_go(self, entry: Entry, transaction: Transaction, now: int) -> None:
+        """Nothing more is to be sent (``ended``); if that is because a former carrier has delivered
+        the part after all, the part ends so."""
+        transaction.settled.append(entry)
+        message = entry.message
+        delivered = former.delivered_before(entry)
+        if delivered is None or message.state in FINAL_STATES:
             return
-        ends = [MessageState(a.state) for a in message.acknowledged.values()]
-        taken = [a.taken for a in message.acknowledged.values()]
+        message.acknowledged[entry.part] = delivered
+        transaction.changes.parts.append(former.part_row(message, entry.part))
         if len(message.parts) == 1:
-            ends, taken = [state], [bool(message.acknowledged)]
-        ways = [way_of(*part) for part in zip(ends, taken, strict=True)]
-        parts = sum(way in account.refund for way in ways)
-        if parts:
-            transaction.changes.ledger.append(
-                schema.LedgerRow(
-                    self._allot(),
-                    message.account,
-                    int(self._now() * 1000),
-                    message.charged * parts,
-                    money.Entry.REFUND,
-                    message.id,
-                    "",
-                )
-            )
-
-    def credit(self, transaction: Transaction) -> None:
-        """What the transaction refunded is stored, and may be spent."""
-        self._balances.credit(transaction.changes)
-
-    def hand_over(self, message: Message, kind: Kind, transaction: Transaction, now: int) -> None:
-        """Something goes to the account of the message, if it came by an edge that waits for it."""
-        if message.interface == "smpp":
-            queue = account_queue(message.account)
-            transaction.put.append(
-                Entry(self._allot(), queue, now, kind, message, expires_at=now + HANDOVER_MS)
-            )
-
-    def persist(self, transaction: Transaction) -> Deferred[None]:
-        """Commits, and tries again until the store takes it: for what happened outside and cannot
-        be undone."""
-
-        def failed(failure: Failure) -> Deferred[None]:
-            failure.trap(StoreFailed)
-            _log.error("not stored, trying again until it is: {why}", why=failure.getErrorMessage())
-            self.unstored += 1
-            transaction.unwritten()
-            return deferLater(self._clock, _STORE_RETRY_S).addCallback(again)
-
-        def again(_: None) -> Deferred[None]:
-            self.unstored -= 1
-            # A receipt may have moved a part meanwhile: what is written now is how it stands now.
-            rows = transaction.changes.parts
-            known = self._known.known
-            for n, row in enumerate(rows):
-                id, number = cast(tuple[int, int], tuple(row[:2]))
-                message = known.get(id)
-                if message is not None:
-                    rows[n] = _part_row(message, number)
-            return self.persist(transaction)
-
-        done = self._queues.commit(transaction)
-        if transaction.changes.ledger:
-            done.addCallback(lambda _: self.credit(transaction))
-        return done.addErrback(failed)
+            self.close(message, MessageState.DELIVERED, transaction, now)
+        else:
+            self.close_if_complete(message, transaction, now)
 
     def expire(self, entries: list[Entry]) -> Deferred[None]:
         """Ends entries whose time is over; fires when that is durable."""
@@ -329,30 +334,27 @@ class Settlement:
         transaction = Transaction()
         for entry in entries:
             entry.gone = True
-            transaction.settled.append(entry)
-            message = entry.message
-            if MessageState(message.state).final:
-                continue
             if entry.kind == Kind.SEND:
-                carrier = entry.queue.partition(":")[2]
-                self.failed(
-                    entry, carrier, MessageState.EXPIRED, codes.VALIDITY_OVER, "", transaction, now
-                )
-            elif entry.kind == Kind.MO:
-                message.error = codes.VALIDITY_OVER
-                self.close(message, MessageState.EXPIRED, transaction, now)
+                self._overdue(entry, transaction, now)
+                continue
+            why = "it waited too long"
+            dead.end(self, entry, MessageState.EXPIRED, why, transaction, now)
         return self.persist(transaction)
 
-
-def way_of(state: MessageState, taken: bool) -> str:
-    """How a part came to nothing, in the words of an account's ``refund``; "" if it did not."""
-    if state is MessageState.EXPIRED:
-        return "expired"
-    if not state.final or state is MessageState.DELIVERED:
-        return ""
-    return "undelivered" if taken else "refused"
-
-
-def _part_row(message: Message, number: int) -> tuple[object, ...]:
-    a = message.acknowledged[number]
-    return message.id, number, a.carrier, a.carrier_id, a.at, int(a.state)
+    def _overdue(self, entry: Entry, transaction: Transaction, now: int) -> None:
+        """A part has waited too long for its carrier; or there is nothing to send any more."""
+        message = entry.message
+        carrier = entry.queue.partition(":")[2]
+        if former.ended(entry):
+            self.let_go(entry, transaction, now)
+        elif now < message.expires_at:
+            # The route's ``queue_time_s`` is over. With no carrier after it, this one keeps it.
+            if not self.fail_over(entry, carrier, transaction, now):
+                transaction.settled.append(entry)
+                until = message.expires_at
+                self._send(message, entry.part, carrier, max(now, entry.due), until, transaction)
+        else:
+            transaction.settled.append(entry)
+            self.failed(
+                entry, carrier, MessageState.EXPIRED, codes.VALIDITY_OVER, "", transaction, now
+            )

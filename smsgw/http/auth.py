@@ -1,6 +1,7 @@
 """Who asks: HTTP Basic authentication (F-6), checked where the logins of all edges are checked."""
 
 import binascii
+import time
 from base64 import b64decode
 from collections.abc import Callable
 from hashlib import blake2b
@@ -10,7 +11,7 @@ from typing import Protocol
 from twisted.internet.defer import Deferred
 
 from smsgw.http.site import Request
-from smsgw.login import Login
+from smsgw.login import FOREVER, Login
 from smsgw.refusals import Reason, Refusal
 
 Identity = Login | Refusal
@@ -40,8 +41,17 @@ class BasicAuth:
     keep-alive clients send the same one with every request.
     """
 
-    def __init__(self, doors: Doors, tables: Callable[[], object]) -> None:
-        """``tables`` gives the tables in force; another object means that logins may differ."""
+    def __init__(
+        self,
+        doors: Doors,
+        tables: Callable[[], object],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """``tables`` gives the tables in force; another object means that logins may differ.
+
+        ``now`` gives seconds since 1970.
+        """
+        self._now = now
         self._doors = doors
         self._tables = tables
         self._key = token_bytes(32)
@@ -59,7 +69,7 @@ class BasicAuth:
             self._good.clear()
         entry = blake2b(authorization, digest_size=16, key=self._key).digest(), request.peer
         login = self._good.get(entry)
-        if login is not None:
+        if login is not None and (login.until == FOREVER or self._now() < login.until):
             return login
         parsed = parse(authorization)
         if parsed is None:

@@ -24,13 +24,23 @@ def pairs(content_type: bytes, body: bytes) -> list[tuple[str, str | bytes]]:
 
     The value is text, or octets if it is a file's and no UTF-8. Raises MultipartError.
     """
+    return [_decoded(*part) for part in _parts(content_type, body)]
+
+
+def octets(content_type: bytes, body: bytes) -> list[tuple[str, bytes]]:
+    """Name and octets of each part, in order. Raises MultipartError."""
+    return [(name, content) for name, content, _ in _parts(content_type, body)]
+
+
+def _parts(content_type: bytes, body: bytes) -> list[tuple[str, bytes, bool]]:
+    """Name and octets of each part, and whether it is a file."""
     found = _BOUNDARY.search(content_type) if len(content_type) <= HEAD_LIMIT else None
     if found is None:
         raise MultipartError("no boundary in Content-Type")
     delimiter = b"\r\n--" + (found[1] or found[2])
     # What is before the first delimiter is no part, nor is what follows the last.
     sections = (b"\r\n" + body).split(delimiter)[1:]
-    values: list[tuple[str, str | bytes]] = []
+    values: list[tuple[str, bytes, bool]] = []
     for section in sections:
         if section.startswith(b"--"):
             return values
@@ -38,7 +48,7 @@ def pairs(content_type: bytes, body: bytes) -> list[tuple[str, str | bytes]]:
     raise MultipartError("no parts" if not sections else "no end")
 
 
-def _part(section: bytes) -> tuple[str, str | bytes]:
+def _part(section: bytes) -> tuple[str, bytes, bool]:
     # The line break of the delimiter is also that before the first header.
     head, blank, content = section.partition(b"\r\n\r\n")
     if not head.startswith(b"\r\n") or not blank or len(head) > HEAD_LIMIT:
@@ -61,9 +71,13 @@ def _part(section: bytes) -> tuple[str, str | bytes]:
     name = parameters.get("name", "")
     if not name:
         raise MultipartError("a part without a name")
+    return name, content, "filename" in parameters
+
+
+def _decoded(name: str, content: bytes, file: bool) -> tuple[str, str | bytes]:
     try:
         return name, content.decode("utf-8")
     except UnicodeDecodeError:
-        if "filename" not in parameters:
+        if not file:
             raise MultipartError(f"{name[:40]} is not UTF-8") from None
         return name, content

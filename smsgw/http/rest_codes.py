@@ -37,9 +37,7 @@ _OTHER_ERROR = "E500001"
 RETRY_AFTER = {
     Reason.THROTTLED: b"1",
     Reason.TOO_MANY_LOGINS: b"60",
-    Reason.QUEUE_FULL: b"5",
-    Reason.STORE_FAILED: b"5",
-    Reason.SHUTTING_DOWN: b"5",
+    **{reason: b"5" for reason in Reason if reason.answer.http == 503},
 }
 
 # Faults that the server finds before the resource is asked, by HTTP status; all others are 1010.
@@ -49,8 +47,12 @@ SERVER_FAULTS = {
     503: Reason.SHUTTING_DOWN,
 }
 
-# Why a message that was kept was refused: by the code in its record (``Answer.link``).
-_KEPT = {reason.answer.link: reason.answer.rest for reason in Reason if reason.answer.http == 200}
+# Why a message that was kept was refused: by the name of the reason in its record, or by the code
+# (``Answer.link``) in a record that has no name.
+_KEPT = {reason.name: reason.answer.rest for reason in Reason if reason.answer.http == 200}
+_KEPT_BY_CODE = {
+    reason.answer.link: reason.answer.rest for reason in Reason if reason.answer.http == 200
+}
 
 _PENDING, _SENT, _FAILED, _SPAM, _CARRIER_ACCEPTED, _DELIVERED = (
     10000,
@@ -103,8 +105,10 @@ def code_of(message: Message) -> int:
     if message.carrier_at:
         return COMPLETED
     if state in _NEVER_SENT:
+        if message.refusal:
+            return _KEPT.get(message.refusal, NOT_SENT)
         # What was refused at submission is kept without its parts.
-        return NOT_SENT if message.parts else _KEPT.get(message.error, NOT_SENT)
+        return NOT_SENT if message.parts else _KEPT_BY_CODE.get(message.error, NOT_SENT)
     return ACCEPTED
 
 

@@ -2,9 +2,10 @@
 
 import logging
 import secrets
+from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
-from typing import Any, final
+from typing import Any, Protocol, final
 from urllib.parse import parse_qs, unquote
 
 from attrs import define, field, frozen
@@ -36,6 +37,7 @@ class Request:
     peer: str = ""
     secure: bool = False
     head_only: bool = False
+    dialect: str = field(init=False, default="")  # of the route that answers it
     path: str = field(init=False)  # decoded, without the query
     query_text: bytes = field(init=False)  # what follows the question mark, as it came
     _query: dict[str, list[str]] | None = field(init=False, default=None)
@@ -56,10 +58,26 @@ class Request:
         return self._query
 
 
+class Stream(Protocol):
+    """A body that comes piece by piece, as long as there is something to tell."""
+
+    def pull(self, wake: Callable[[], None]) -> bytes | None:
+        """What there is now; empty: nothing yet, and ``wake`` is called when there is. None: the
+        end.
+        """
+        ...
+
+    def stop(self) -> None:
+        """The client is gone, or the server stops; also called at the end."""
+        ...
+
+
 @final
 @define(eq=False)
 class Response:
-    """An answer. ``headers`` are those besides Content-Type, Content-Length, Date and Connection.
+    """An answer; with a ``stream`` that is the body, and the connection is closed after it.
+
+    ``headers`` are those besides Content-Type, Content-Length, Date and Connection.
 
     A header with a line break in it is our own misuse: ValueError.
     """
@@ -68,6 +86,7 @@ class Response:
     body: bytes = b""
     content_type: str = PLAIN_TEXT
     headers: list[tuple[bytes, bytes]] = field(factory=list)
+    stream: Stream | None = None
 
     def __attrs_post_init__(self) -> None:
         for name, value in self.headers:
@@ -94,6 +113,12 @@ class Route:
     resource: Resource
     body_limit: int = BODY_LIMIT  # octets
     refuse: Refuse = plain_refusal
+    dialect: str = ""  # under which its answers are counted
+
+
+def misdirected(_: Request) -> Response:
+    """To requests for a host that is not shown here (RFC 9110 §15.5.20)."""
+    return plain_refusal(421, "Misdirected Request")
 
 
 def _unknown_path(_: Request) -> Response:
@@ -104,12 +129,18 @@ class Site:
     """The paths of one listener.
 
     ``add("/a/b", ...)`` is that path alone, ``add("/a/", ...)`` it and everything below that
-    has no nearer route. A slash at the end of a request's path is ignored (E-D1).
+    has no nearer route; ``add("", ...)`` is the root alone. A slash at the end of a request's path
+    is ignored (E-D1).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, unknown: Resource | None = None) -> None:
+        """``unknown`` answers the paths that are not added; with 404 if it is left out."""
         self._exact: dict[str, Route] = {}
-        self._below: dict[str, Route] = {"/": Route(_unknown_path)}
+        # (dialect, status) -> answers written; "" where a request had no path that is known.
+        self.answered: defaultdict[tuple[str, int], int] = defaultdict(int)
+        self._below: dict[str, Route] = {"/": Route(unknown or _unknown_path)}
+        # Host in lower case, without port -> what is shown under it instead.
+        self.hosts: dict[str, Site] = {}
 
     def add(
         self,
@@ -118,13 +149,23 @@ class Site:
         *,
         body_limit: int = BODY_LIMIT,
         refuse: Refuse = plain_refusal,
+        dialect: str = "",
     ) -> None:
         """Let ``resource`` answer ``path``, instead of what answered it before.
 
-        ``body_limit`` in octets, 8,192 or more.
+        ``body_limit`` in octets, 8,192 or more; ``dialect`` is what its answers are counted under.
         """
         table = self._below if path.endswith("/") else self._exact
-        table[path] = Route(resource, body_limit, refuse)
+        table[path] = Route(resource, body_limit, refuse, dialect)
+
+    def under(self, headers: dict[bytes, bytes]) -> "Site":
+        """What is shown to a request with these headers."""
+        if not self.hosts:
+            return self
+        name = headers.get(b"host", b"").decode("latin-1").lower()
+        if not name.endswith("]"):  # an IPv6 address without port
+            name = name.rpartition(":")[0] or name
+        return self.hosts.get(name.rstrip("."), self)
 
     def find(self, path: str) -> Route:
         """The route of ``path``; one that answers 404 where there is none."""
@@ -141,7 +182,9 @@ class Site:
 
     def answer(self, request: Request) -> Response | Deferred[Response]:
         """The resource's answer. Never fails: a resource's failure is logged and answered 500."""
-        route = self.find(request.path)
+        site = self if not self.hosts else self.under(request.headers)
+        route = site.find(request.path)
+        request.dialect = route.dialect
         try:
             result = route.resource(request)
             if type(result) is Response:

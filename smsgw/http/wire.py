@@ -73,6 +73,18 @@ def octets(response: Response, request: Request | None, keep: bool, date: bytes)
     return b"%b%d%b%b\r\n\r\n%b" % (first, size, date, end, body)
 
 
+def stream_head(response: Response, chunked: bool, date: bytes) -> bytes:
+    """All of a response with a stream but the body, which is sent in chunks or ends the
+    connection.
+    """
+    fields = [(b"Content-Type", response.content_type.encode()), *response.headers]
+    if chunked:
+        fields.append((b"Transfer-Encoding", b"chunked"))
+    status = f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}".encode()
+    head = b"".join([b"\r\n%b: %b" % one for one in fields])
+    return b"%b%b%b\r\nConnection: close\r\n\r\n" % (status, date, head)
+
+
 def host_of(address: IAddress) -> str:
     """The peer's address as text, ``UNIX`` for a unix socket; IPv4 in IPv6 form becomes IPv4."""
     host = getattr(address, "host", None)

@@ -1,22 +1,28 @@
 """The operator's view of the running gateway."""
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from smsgw.flow.decide import Outcome
+from smsgw.flow.targets import account_queue
 from smsgw.identities import to_guid
 from smsgw.login import Login
 from smsgw.message import Message
-from smsgw.operate import views
+from smsgw.operate import audit, forms, statement, views
+from smsgw.operate.dead import LiveDead
+from smsgw.operate.lists import Keeping
 from smsgw.operate.operator import (
     AccountView,
     Applied,
+    AuditView,
     BalanceView,
     CarrierView,
-    Check,
+    Changed,
+    FormView,
     Health,
     LedgerView,
     MessageView,
@@ -24,24 +30,55 @@ from smsgw.operate.operator import (
     RouteView,
     Sent,
     Unavailable,
+    Unknown,
 )
 from smsgw.operate.routing import tried
+from smsgw.operate.wire_views import WireTrace
 from smsgw.provisioning import ProvisioningError
-from smsgw.refusals import Refusal
-from smsgw.store import ledger
+from smsgw.queues import Transaction
+from smsgw.refusals import Reason, Refusal
+from smsgw.smpp.trace import MOST, TooManyWatchers
+from smsgw.store import ledger, schema
 from smsgw.store.journal import Changes, StoreFailed
 from smsgw.store.secrets import SecretsUnusable
 
 if TYPE_CHECKING:
     from smsgw.service import Gateway
 
+T = TypeVar("T")
+
 
 class LiveOperator:
     """An ``Operator`` on the parts of a ``Gateway``."""
 
-    def __init__(self, gateway: "Gateway", now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, gateway: "Gateway", now: Callable[[], float] = time.time, who: str = ""
+    ) -> None:
         self._gateway = gateway
         self._now = now
+        self._who = who
+
+    def by(self, who: str) -> "LiveOperator":
+        """See Operator."""
+        return LiveOperator(self._gateway, self._now, who)
+
+    @property
+    def lists(self) -> Keeping:
+        """See Operator."""
+        gateway = self._gateway
+        return Keeping(
+            gateway.journal,
+            gateway.lists,
+            lambda: gateway.tables.accounts,
+            gateway.identities.allot,
+            self._who,
+            self._now,
+        )
+
+    @property
+    def dead(self) -> LiveDead:
+        """See Operator."""
+        return LiveDead(self._gateway.journal, self._gateway.dead_letters, self._action)
 
     async def accounts(self) -> list[AccountView]:
         """See Operator."""
@@ -50,8 +87,10 @@ class LiveOperator:
         shown = [views.account_view(one) for one in self._gateway.tables.accounts.values()]
         for one in shown:
             one.sessions = sessions.get(one.name, 0)
-            one.waiting = waiting.get(f"account:{one.name}", 0)
-        views.with_balances(shown, await self._gateway.journal.run(ledger.balances))
+            one.waiting = waiting.get(account_queue(one.name), 0)
+        accounts, quotas = self._gateway.tables.accounts, self._gateway.quotas
+        views.with_standing(shown, accounts, quotas, self._now())
+        views.with_balances(shown, await self._read(ledger.balances))
         return sorted(shown, key=lambda one: one.name)
 
     async def carriers(self) -> list[CarrierView]:
@@ -80,17 +119,23 @@ class LiveOperator:
     async def queues(self) -> list[QueueView]:
         """See Operator."""
         now_ms = int(self._now() * 1000)
-        return await self._gateway.journal.run(lambda c: views.read_queues(c, now_ms))
+        return await self._read(lambda c: views.read_queues(c, now_ms))
+
+    async def _read(self, function: Callable[[Connection], T]) -> T:
+        try:
+            return await self._gateway.journal.run(function)
+        except DBAPIError as error:
+            raise Unavailable(f"store: {error.orig}; mend that and ask again") from None
 
     async def _waiting(self) -> dict[str, int]:
-        return {one.name: one.waiting for one in await self.queues()}
+        return views.waiting(await self.queues())
 
     async def message(self, id_text: str) -> MessageView | None:
         """See Operator."""
         id = views.parse_id(id_text)
         if id is None:
             return None
-        return await self._gateway.journal.run(lambda c: views.read_message(c, id))
+        return await self._read(lambda c: views.read_message(c, id))
 
     async def apply(self, text: str, file: str, prune: bool, dry_run: bool, who: str) -> Applied:
         """See Operator."""
@@ -118,10 +163,32 @@ class LiveOperator:
             interface="cli",
         )
         login = Login(account, "", kind="operator")
-        outcome = (await self._gateway.acceptance.accept(login, [message]))[0]
+
+        def keep_who(outcomes: list[Outcome], transaction: Transaction) -> None:
+            if outcomes[0] is message:
+                action = self._action("send", account, str(message.id))
+                transaction.changes.actions.append(action)
+
+        accepting = self._gateway.acceptance.accept(login, [message], beside=keep_who)
+        [outcome] = await accepting
         if isinstance(outcome, Refusal):
             words = outcome.reason.answer.text
             return Sent(error=f"{words}: {outcome.detail}" if outcome.detail else words)
+        return Sent(str(outcome.id), to_guid(outcome.id), len(outcome.parts))
+
+    async def cancel(self, id_text: str) -> Sent:
+        """See Operator."""
+        id = views.parse_id(id_text)
+        action = self._action("cancel", str(id), "")
+        outcome: Message | Refusal = Refusal(Reason.UNKNOWN_MESSAGE)
+        if id is not None:
+            outcome = await self._gateway.pending.cancel(None, id, action=action)
+        if isinstance(outcome, Refusal):
+            if outcome.reason is Reason.UNKNOWN_MESSAGE:
+                return Sent(error="there is no such message to send; see: smsgw status")
+            if outcome.reason is Reason.STORE_FAILED:
+                raise Unavailable("store: not cancelled; see the gateway's log, and cancel again")
+            return Sent(error=outcome.detail)
         return Sent(str(outcome.id), to_guid(outcome.id), len(outcome.parts))
 
     async def route(self, account: str, source: str, destination: str, text: str) -> RouteView:
@@ -132,7 +199,7 @@ class LiveOperator:
 
     async def balance(self, account: str) -> BalanceView:
         """See Operator."""
-        return await self._gateway.journal.run(lambda c: views.read_balance(c, account))
+        return await self._read(lambda c: views.read_balance(c, account))
 
     async def top_up(self, account: str, amount: str, text: str) -> BalanceView:
         """See Operator."""
@@ -142,7 +209,8 @@ class LiveOperator:
         entry = views.top_up_entry(view, amount, text, id, at)
         if isinstance(entry, str):
             return BalanceView(account, error=entry)
-        changes = Changes(ledger=[entry])
+        action = self._action("topup", account, f"{amount} {text}".rstrip())
+        changes = Changes(ledger=[entry], actions=[action])
         try:
             await gateway.journal.commit(changes)
         except StoreFailed as error:
@@ -154,26 +222,71 @@ class LiveOperator:
         self, account: str, since: int, until: int, after: int
     ) -> list[LedgerView] | None:
         """See Operator."""
-        return await self._gateway.journal.run(
-            lambda c: views.read_statement(c, account, since, until, after)
-        )
+        return await self._read(lambda c: statement.read(c, account, since, until, after))
 
     async def health(self) -> Health:
         """See Operator."""
+        return await self._gateway.readiness.health()
+
+    async def ready(self) -> Health:
+        """See Operator."""
+        return await self._gateway.readiness.ready()
+
+    async def audit(self, since: int, kind: str, name: str, after: str) -> list[AuditView]:
+        """See Operator."""
+        return await self._read(lambda c: audit.read(c, since, kind, name, after))
+
+    async def trace(self, name: str, kind: str, seconds: int, text: bool) -> WireTrace:
+        """See RunningOperator."""
         gateway = self._gateway
-        journal = gateway.journal
-        if journal.failing:
-            # Whether it still does is known when something is written.
-            row = ("", "", 0, b"")
-            probe = Changes(early_receipts=[row], early_matched=[("", "")])
-            with suppress(StoreFailed):
-                await journal.commit(probe)
-        checks = [
-            Check("store", not journal.failing, journal.failing),
-            Check(
-                "accepting",
-                not gateway.acceptance.draining,
-                "shutting down" if gateway.acceptance.draining else "",
-            ),
-        ]
-        return Health(checks)
+        tables = gateway.tables
+        known: dict[str, Mapping[str, object]] = {
+            "account": tables.accounts,
+            "carrier": tables.carriers,
+        }
+        kinds = [one for one, names in known.items() if name in names and kind in ("", one)]
+        if len(kinds) > 1:
+            raise Unknown(f"{name} is an account and a carrier; say which kind")
+        if not kinds:
+            raise Unknown(f"there is no {kind or 'account or carrier'} {name}")
+        subject = kinds[0], name
+        # The audit knows who looked, before there is anything to see.
+        detail = f"{kinds[0]}, {seconds} s{', with texts' if text else ''}"
+        try:
+            await gateway.journal.commit(Changes(actions=[self._action("trace", name, detail)]))
+        except StoreFailed as error:
+            raise Unavailable(f"store: {error}; mend that and trace again") from None
+        try:
+            return WireTrace(gateway.traces, subject, seconds, text, gateway.reactor)
+        except TooManyWatchers:
+            raise Unavailable(
+                f"{MOST} traces are under way; wait until one of them has ended"
+            ) from None
+
+    def forms(self, kind: str, after: str) -> list[dict[str, Any]]:
+        """See RunningOperator."""
+        return forms.shown(self._gateway.tables.provisioning, kind, after)
+
+    def form(self, kind: str, name: str) -> FormView | None:
+        """See RunningOperator."""
+        return forms.found(self._gateway.tables.provisioning, kind, name)
+
+    async def change_form(
+        self,
+        kind: str,
+        name: str,
+        document: dict[str, Any] | None,
+        *,
+        merge: bool = False,
+        expected: int | None = None,
+        dry_run: bool = False,
+    ) -> Changed:
+        """See RunningOperator."""
+        return await forms.change(
+            self._gateway, self._who, kind, name, document, merge, expected, dry_run
+        )
+
+    def _action(self, kind: str, name: str, detail: str) -> schema.ActionRow:
+        """What the audit is to keep of something done now."""
+        id, at = self._gateway.identities.allot(), int(self._now() * 1000)
+        return schema.ActionRow(id, at, self._who, kind, name, detail)

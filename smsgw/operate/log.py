@@ -1,4 +1,8 @@
-"""The log: lines of text or of JSON, from a level up."""
+"""The log: lines of text or of JSON, from a level up.
+
+In JSON what an event is about is in fields of its own beside the text: ``message_id``, ``account``,
+``carrier`` and whatever else it names.
+"""
 
 import sys
 import time
@@ -16,10 +20,16 @@ from twisted.logger import (
     textFileLogObserver,
 )
 
+from smsgw import trace
 from smsgw.config import Log
 
 # Settings and file of ``observer``, which twistd calls without arguments; set by ``tap.Options``.
 chosen: tuple[Log, str | None] = (Log(), None)
+
+
+_FIELD = 200  # characters of a field; the text has the whole of it
+# What Twisted adds to events for its older log.
+_NO_FIELDS = frozenset({"time", "message", "isError", "system", "format", "why", "traceback"})
 
 
 def observer() -> ILogObserver:
@@ -33,6 +43,7 @@ def observer() -> ILogObserver:
         else textFileLogObserver(out)
     )
     level = LogLevel.lookupByName(settings.level)
+    trace.on = level is LogLevel.debug
     return FilteringLogObserver(lines, [LogLevelFilterPredicate(defaultLogLevel=level)])
 
 
@@ -47,6 +58,12 @@ def _json_observer(out: TextIO) -> Callable[[LogEvent], None]:
             "from": event.get("log_namespace", ""),
             "text": formatEvent(event),
         }
+        for key, value in event.items():
+            if key not in line and key not in _NO_FIELDS and not key.startswith("log_"):
+                if isinstance(value, str):
+                    line[key] = value[:_FIELD]
+                elif value is None or isinstance(value, int | float):
+                    line[key] = value
         failure = event.get("log_failure")
         if failure is not None:
             line["traceback"] = failure.getTraceback()

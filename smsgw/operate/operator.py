@@ -4,19 +4,35 @@ Times are milliseconds since 1970 UTC, 0 where not set. Nothing here holds a sec
 text.
 """
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from attrs import define, field
+
+from smsgw.operate.dead_views import DeadOperator
+from smsgw.operate.list_views import ListOperator
+from smsgw.operate.wire_views import WireTrace
+from smsgw.provisioning.uses import Use
 
 
 @define
 class AccountView:
-    """An account as operators see it; ``sessions`` is its bound SMPP sessions now."""
+    """An account as operators see it; ``sessions`` is its bound SMPP sessions now.
+
+    ``suspended`` and ``expired`` are so because of itself or of an account above it.
+    """
 
     name: str
+    parent: str = ""
     suspended: bool = False
+    expires: str = ""  # the last day of its own
+    expired: bool = False
     balance: str | None = None
+    currency: str = ""
     rate: float = 0.0
+    quota_day: int = 0  # message parts, 0 = unlimited; with those of accounts below it
+    quota_month: int = 0
+    used_day: int = 0  # of them today and in this month, by its own calendar
+    used_month: int = 0
     logins: list[str] = field(factory=list)  # "smpp acme"
     numbers: list[str] = field(factory=list)
     sessions: int = 0
@@ -31,18 +47,39 @@ class BalanceView:
     balance: str = ""
     credit_limit: str | None = None
     error: str = ""
+    currency: str = ""
 
 
 @define
 class LedgerView:
-    """One entry of the ledger; ``amount`` is a decimal, negative if it was spent."""
+    """One entry of the ledger; ``amount`` is a decimal, negative if it was spent.
+
+    With the reason "private" it stands for a day's private messages (``statement.py``).
+    """
 
     id: int
     at: int
     amount: str
-    reason: str  # "opening", "top-up", "charge", "refund"
+    reason: str  # "opening", "top-up", "charge", "refund", "private"
     message: str = ""  # its id, decimal
     text: str = ""
+    currency: str = ""
+    account: str = ""  # that sent the message: the one that pays may be its parent
+    destination: str = ""
+    costcentre: str = ""
+    messages: int = 0  # that are charged by it
+    parts: int = 0  # that are charged by it; negative: given back
+
+
+@define
+class CostView:
+    """What messages of one cost centre cost, "" being that of messages without one."""
+
+    costcentre: str
+    currency: str = ""
+    messages: int = 0
+    parts: int = 0
+    amount: str = ""  # decimal, negative: it was spent
 
 
 @define
@@ -99,6 +136,8 @@ class MessageView:
     interface: str = ""
     client_reference: str = ""
     queued: list[str] = field(factory=list)  # names of queues that hold an entry of it
+    # Of an MO with other targets than the account's sessions, those, each with its state.
+    targets: list[str] = field(factory=list)
 
 
 @define
@@ -138,6 +177,8 @@ class RouteView:
     parts: int = 0
     coding: str = ""  # "GSM", "UCS2" ...
     price: str = ""  # in all
+    price_from: str = ""  # "route codes", "price list gold, prefix 4477"
+    deferred_until: int = 0  # when a send window lets it out, 0: at once
     route: str = ""
     prefix: str = ""  # the one that matched
     priority: int = 0
@@ -145,6 +186,8 @@ class RouteView:
     # Other routes of the same prefix and priority, and how one of them was chosen.
     rivals: list[str] = field(factory=list)
     select: str = ""
+    # Where the delivery rate chooses: what the first carrier of each delivers, in per cent.
+    rates: dict[str, int] = field(factory=dict)
     carriers: list[CarrierTry] = field(factory=list)  # in the order in which they are tried
     # Routes with a matching prefix whose filter did not let it pass: "codes: text".
     passed_over: list[str] = field(factory=list)
@@ -172,8 +215,61 @@ class Health:
         return all(one.ok for one in self.checks)
 
 
+@define
+class AuditView:
+    """One thing that somebody did.
+
+    ``version`` is the provisioning's after it, 0 where it was something else. ``key`` asks for what
+    comes after it.
+    """
+
+    at: int  # ms since 1970 UTC
+    who: str
+    kind: str  # "account", "carrier" ...; "topup", "retry", "cancel", "list" ...
+    name: str
+    version: int = 0
+    lines: list[str] = field(factory=list)  # what changed, without secrets
+    key: str = ""
+
+
+@define
+class FormView:
+    """A form as a document, and the version of the provisioning that brought it."""
+
+    document: dict[str, Any]
+    version: int
+
+
+@define
+class KeyFault:
+    """What is wrong with one key of a document."""
+
+    key: str  # such as "number[0].address"
+    reason: str
+
+
+@define
+class Changed:
+    """What a change of one form did, or why it did nothing.
+
+    One of ``faults``, ``used_by``, ``moved`` (the form is not at the version that was expected) and
+    ``absent`` is set if nothing was done.
+    """
+
+    changes: list[str] = field(factory=list)
+    version: int = 0  # of the provisioning
+    faults: list[KeyFault] = field(factory=list)
+    used_by: list[Use] = field(factory=list)
+    moved: bool = False
+    absent: bool = False
+
+
 class Unavailable(Exception):
     """The thing asked for cannot be had now; the text is one line with the remedy."""
+
+
+class Unknown(Exception):
+    """There is nothing of this name; the text is one line."""
 
 
 class Operator(Protocol):
@@ -181,6 +277,17 @@ class Operator(Protocol):
 
     Each raises Unavailable where the store or the gateway cannot serve it.
     """
+
+    def by(self, who: str) -> "Operator":
+        """The same, in the name of ``who``: what the audit says of everything that it changes."""
+
+    @property
+    def lists(self) -> ListOperator:
+        """Lists of numbers."""
+
+    @property
+    def dead(self) -> DeadOperator:
+        """Deliveries and handovers that were given up."""
 
     async def accounts(self) -> list[AccountView]:
         """All accounts, by name."""
@@ -205,6 +312,9 @@ class Operator(Protocol):
     ) -> Sent:
         """Accept a message from an account as if it had sent it."""
 
+    async def cancel(self, id_text: str) -> Sent:
+        """Cancel a message that no carrier has been given yet; with ``error`` it stays as it is."""
+
     async def balance(self, account: str) -> BalanceView:
         """What the account has now; ``error`` if there is no such account."""
 
@@ -219,7 +329,7 @@ class Operator(Protocol):
     ) -> list[LedgerView] | None:
         """Entries of the account's ledger with ``since`` <= at < ``until``, the oldest first.
 
-        The first ``views.PAGE`` of those with an id above ``after``; None if there is no such
+        The first ``statement.PAGE`` of those with an id above ``after``; None if there is no such
         account.
         """
 
@@ -230,4 +340,53 @@ class Operator(Protocol):
         """
 
     async def health(self) -> Health:
-        """The checks, each done now."""
+        """Whether it works: the checks, each done now."""
+
+    async def ready(self) -> Health:
+        """Whether messages should be sent to it: the same with listeners and carriers."""
+
+    async def audit(self, since: int, kind: str, name: str, after: str) -> list[AuditView]:
+        """Who did what from ``since`` on, the oldest first.
+
+        ``kind`` and ``name`` of what was changed, "" for all; a page, of what comes after the view
+        whose key is ``after``.
+        """
+
+
+class RunningOperator(Operator, Protocol):
+    """What the admin API of a running gateway asks besides.
+
+    ``kind`` is one of ``provisioning.forms.KINDS``, documents are those of
+    ``provisioning.documents``.
+    """
+
+    def by(self, who: str) -> "RunningOperator":
+        """See Operator."""
+
+    async def trace(self, name: str, kind: str, seconds: int, text: bool) -> WireTrace:
+        """Begin to watch the connections of an account or a carrier, so long.
+
+        ``kind`` is "account", "carrier", or "" where the name tells; ``text``: with the texts of
+        messages. Raises Unknown for a name that is not provisioned, or is both.
+        """
+
+    def forms(self, kind: str, after: str) -> list[dict[str, Any]]:
+        """A page of the forms of ``kind``, by name, those after the name ``after``."""
+
+    def form(self, kind: str, name: str) -> FormView | None:
+        """One form, None if there is none."""
+
+    async def change_form(
+        self,
+        kind: str,
+        name: str,
+        document: dict[str, Any] | None,
+        *,
+        merge: bool = False,
+        expected: int | None = None,
+        dry_run: bool = False,
+    ) -> Changed:
+        """Make, change or delete (``document`` None) one form.
+
+        ``merge`` changes only the keys given; ``expected`` is the version that the form must have.
+        """

@@ -1,25 +1,27 @@
 """How accounts, carriers, queues and messages are shown, from what the store alone knows."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, case, func, select
 
+from smsgw.flow.quotas import Quotas
+from smsgw.flow.targets import account_of, account_queue
 from smsgw.identities import from_guid, to_guid
 from smsgw.message import Direction, Message, MessageState
 from smsgw.operate.operator import (
     AccountView,
     BalanceView,
     CarrierView,
-    LedgerView,
     MessageView,
     QueueView,
 )
 from smsgw.provisioning import Account, Carrier
+from smsgw.provisioning.targets import masked
 from smsgw.rules import money
+from smsgw.rules.tree import standing
 from smsgw.store import ledger, records, schema
 
-PAGE = 1_000  # entries of a statement that are read at once
 _TEXT = 200  # characters of a top-up's text
 _MOST = 10**17  # ten-thousandths; a balance above could overflow
 
@@ -41,12 +43,30 @@ def account_view(account: Account) -> AccountView:
     """``account`` as provisioned."""
     return AccountView(
         name=account.name,
+        parent=account.parent,
         suspended=account.suspended,
+        expires=account.expires,
         balance=account.balance,
         rate=account.rate,
+        quota_day=account.quota_day,
+        quota_month=account.quota_month,
         logins=[f"{one.kind} {one.username}" for one in account.credential],
         numbers=[one.address for one in account.number],
     )
+
+
+def with_standing(
+    shown: Sequence[AccountView], accounts: Mapping[str, Account], quotas: Quotas, now: float
+) -> None:
+    """Tells of each account what holds because of those above it, and what it has used; ``now`` is
+    seconds since 1970."""
+    for one in shown:
+        account = accounts[one.name]
+        place = standing(account, accounts)
+        one.suspended = place.suspended
+        one.currency = next((line.currency for line in place.lineage if line.currency), "")
+        one.expired = place.expires_at <= now * 1000
+        one.used_day, one.used_month = quotas.used(account, now)
 
 
 def with_balances(accounts: Sequence[AccountView], balances: dict[str, int]) -> None:
@@ -62,7 +82,9 @@ def read_balance(connection: Connection, account: str) -> BalanceView:
     if found is None:
         return BalanceView(account, error=f"there is no account {account}; see: smsgw accounts")
     amount, limit = found
-    return BalanceView(account, money.shown(amount), None if limit is None else money.shown(limit))
+    shown_limit = None if limit is None else money.shown(limit)
+    currency = ledger.currency(connection, account)
+    return BalanceView(account, money.shown(amount), shown_limit, currency=currency)
 
 
 def top_up_entry(
@@ -86,25 +108,6 @@ def top_up_entry(
     return schema.LedgerRow(id, view.account, at, added, money.Entry.TOP_UP, None, text)
 
 
-def read_statement(
-    connection: Connection, account: str, since: int, until: int, after: int
-) -> list[LedgerView] | None:
-    """A page of the account's ledger, None if there is no such account."""
-    if ledger.balance(connection, account) is None:
-        return None
-    return [
-        LedgerView(
-            row.id,
-            row.at,
-            money.shown(row.amount),
-            money.Entry(row.reason).name.lower().replace("_", "-"),
-            "" if row.message is None else str(row.message),
-            row.text,
-        )
-        for row in ledger.entries(connection, account, since, until, after, PAGE)
-    ]
-
-
 def carrier_view(carrier: Carrier) -> CarrierView:
     """``carrier`` as provisioned, with no link up."""
     simulated = carrier.kind == "simulator"
@@ -120,6 +123,7 @@ def carrier_view(carrier: Carrier) -> CarrierView:
 def message_view(message: Message, queued: Sequence[str] = ()) -> MessageView:
     """``message``, and the names of the queues that hold an entry of it. Its text is not shown."""
     acknowledged = message.acknowledged
+    mo = message.direction == Direction.MO
     return MessageView(
         id=str(message.id),
         guid=to_guid(message.id),
@@ -133,15 +137,30 @@ def message_view(message: Message, queued: Sequence[str] = ()) -> MessageView:
         error=message.error,
         network_error=message.network_error,
         route=message.route,
-        carrier=message.carrier,
-        carrier_ids=[acknowledged[number].carrier_id for number in sorted(acknowledged)],
+        # What an MO has there are its targets.
+        carrier=message.carriers[0] if mo and message.carriers else message.carrier,
+        carrier_ids=[]
+        if mo
+        else [acknowledged[number].carrier_id for number in sorted(acknowledged)],
         accepted_at=message.accepted_at,
         carrier_at=message.carrier_at,
         done_at=message.done_at,
         interface=message.interface,
         client_reference=message.client_reference or "",
         queued=list(queued),
+        targets=[_target(message, n) for n in range(len(message.targets))],
     )
+
+
+def _target(message: Message, number: int) -> str:
+    """A target of an MO and how its delivery stands."""
+    outcome = message.acknowledged.get(number)
+    # Of a single one the message says it.
+    single = len(message.targets) == 1
+    state = message.state if single or outcome is None else outcome.state
+    if outcome is None and not single:
+        state = MessageState.ENROUTE
+    return f"{masked(message.targets[number])} {MessageState(state).stat}"
 
 
 def read_queues(connection: Connection, now_ms: int) -> list[QueueView]:
@@ -149,7 +168,27 @@ def read_queues(connection: Connection, now_ms: int) -> list[QueueView]:
     c = schema.queue.c
     due = func.sum(case((c.due <= now_ms, 1), else_=0))
     query = select(c.queue, func.count(), due, func.min(c.due)).group_by(c.queue).order_by(c.queue)
-    return [QueueView(*row) for row in connection.execute(query)]
+    found: dict[str, QueueView] = {}
+    for row in connection.execute(query):
+        view = QueueView(masked(row[0]), *row[1:])
+        same = found.setdefault(view.name, view)
+        if same is not view:
+            # They differ only in what is not shown.
+            same.waiting += view.waiting
+            same.due += view.due
+            same.oldest = min(same.oldest, view.oldest)
+    return list(found.values())
+
+
+def waiting(queues: Sequence[QueueView]) -> dict[str, int]:
+    """How many entries wait, by queue; those of an account's targets with those for its
+    sessions."""
+    found: dict[str, int] = {}
+    for one in queues:
+        account = account_of(one.name)
+        name = account_queue(account) if account else one.name
+        found[name] = found.get(name, 0) + one.waiting
+    return found
 
 
 def read_message(connection: Connection, id: int) -> MessageView | None:
@@ -159,4 +198,4 @@ def read_message(connection: Connection, id: int) -> MessageView | None:
         return None
     c = schema.queue.c
     queued = connection.execute(select(c.queue).where(c.message == id).distinct()).scalars()
-    return message_view(found[0], sorted(queued))
+    return message_view(found[0], sorted({masked(one) for one in queued}))

@@ -1,13 +1,17 @@
 """The form of an account with its logins and numbers; attribute names are the TOML keys."""
 
+import re
 from typing import Any
 
 from attrs import define, field
 
 from smsgw.provisioning import conditions
+from smsgw.provisioning.actions import ActionRoute
+from smsgw.provisioning.targets import target
 from smsgw.provisioning.values import (
     NAME,
     VISIBLE,
+    access_key,
     day,
     email,
     hash,
@@ -17,10 +21,22 @@ from smsgw.provisioning.values import (
     network,
     sender,
     settings,
-    target,
     url,
 )
-from smsgw.toml import choice, custom, decimal, flag, form, forms, integer, list_of, secret, text
+from smsgw.toml import (
+    Wrong,
+    choice,
+    custom,
+    decimal,
+    flag,
+    form,
+    forms,
+    integer,
+    list_of,
+    secret,
+    shown,
+    text,
+)
 from smsgw.toml import number as a_number
 
 INTERFACES = ("smpp", "rest", "websmpp", "sms.cgi", "relay", "smtp", "mm4")
@@ -29,6 +45,20 @@ LANGUAGES = ("en", "fr", "de", "es")
 
 _TAG = text(32, r"[A-Za-z0-9][A-Za-z0-9._-]*", "1 to 32 letters, digits, dots, - and _")
 _KEYWORD = custom(keyword)
+
+
+def _certificate(value: Any) -> str:
+    form = ".{1,64}"
+    if isinstance(value, str) and value.lower().startswith("sha256:"):
+        # As openssl prints it, with a colon between octets.
+        value = f"sha256:{value[7:].replace(':', '').lower()}"
+        form = "sha256:[0-9a-f]{64}"
+    if not isinstance(value, str) or not value.isprintable() or not re.fullmatch(form, value):
+        raise Wrong(
+            f'{shown(value)} is not allowed; it must be a common name, or "sha256:" and 64 hex '
+            "digits"
+        )
+    return value
 
 
 @define
@@ -49,10 +79,14 @@ class Credential:
     username: str = field(metadata=text(64, VISIBLE, "1 to 64 ASCII characters without blanks"))
     password: str = field(default="", repr=False, metadata=secret(128))
     password_hash: str = field(default="", repr=False, metadata=custom(hash))
+    # What may stand for username and password in requests of the websmpp dialect (W-D11).
+    access_key: str = field(default="", repr=False, metadata=custom(access_key))
     allow: list[str] = field(factory=list, metadata=list_of(custom(network)))
     binds: int = field(default=1, metadata=integer(1, 1000))
     window: int = field(default=1, metadata=integer(1, 100))  # E-D24
     profile: str = field(default="standard", metadata=choice("standard", "websmpp", "link"))
+    # Of an SMPP client, which must show it besides: its common name, or "sha256:" and fingerprint.
+    certificate: str = field(default="", metadata=custom(_certificate))
     # Its rights; an empty list is all of them (F-6).
     interfaces: list[str] = field(factory=list, metadata=list_of(choice(*INTERFACES)))
     resources: list[str] = field(factory=list, metadata=list_of(choice(*RESOURCES)))
@@ -130,7 +164,7 @@ class Account:
     balance: str | None = field(default=None, metadata=decimal(4))
     credit_limit: str = field(default="0", metadata=decimal(4))  # of a prepaid account
     currency: str = field(
-        default="EUR", metadata=text(3, r"[A-Z]{3}", 'a code of ISO 4217 such as "EUR"')
+        default="", metadata=text(3, r"[A-Z]{3}", 'a code of ISO 4217 such as "EUR"')
     )
     # Prices of its own, over those of the routes.
     price_list: str = field(default="", metadata=text(64))
@@ -167,6 +201,8 @@ class Account:
     max_parts: int = field(default=8, metadata=integer(1, 255))
     # Typographic characters become GSM look-alikes where that makes a text GSM.
     smart_encoding: bool = field(default=False, metadata=flag())
+    # Language whose shift tables make more texts GSM, "": none (spec/smpp.md §13).
+    national: str = field(default="", metadata=choice("", "tr", "es", "pt"))
     # Where receipts of messages go that came by an edge without a session, and what signs them.
     callback: str = field(default="", metadata=custom(url))
     callback_secret: str = field(default="", repr=False, metadata=secret(128))
@@ -176,3 +212,11 @@ class Account:
     settings: dict[str, dict[str, Any]] = field(factory=dict, metadata=custom(settings))
     credential: list[Credential] = field(factory=list, metadata=forms(Credential))
     number: list[Number] = field(factory=list, metadata=forms(Number))
+    # What is done with MO and reports, before numbers' targets and ``callback`` (E-D20).
+    route: list[ActionRoute] = field(factory=list, metadata=forms(ActionRoute))
+
+    def relayed(self, address: str) -> Number | None:
+        """The number that the relay dialect means by ``address``: of several with keywords, the one
+        without; None if the account has none."""
+        found = [one for one in self.number if one.address == address]
+        return min(found, key=lambda one: one.keyword, default=None)

@@ -8,9 +8,18 @@ from attrs import define, field
 
 from smsgw.provisioning.accounts import Account, Credential
 from smsgw.provisioning.forms import KINDS, Form, Provisioning
+from smsgw.provisioning.targets import masked
 from smsgw.toml import shown
 
-SECRET = ("password", "password_hash", "secret", "callback_secret", "token_hash")
+SECRET = (
+    "password",
+    "password_hash",
+    "secret",
+    "callback_secret",
+    "token_hash",
+    "access_key",
+    "hmac_secret",
+)
 # Routes go before the carriers that they name, and come after them.
 _ADDING = tuple(KINDS)
 _REMOVING = _ADDING[::-1]
@@ -78,19 +87,24 @@ def _with_known_hashes(
 
 
 def _changed(kind: str, name: str, before: Form, after: Form) -> list[str]:
+    return told(kind, name, attrs.asdict(before), attrs.asdict(after))
+
+
+def told(
+    kind: str, name: str, before: dict[str, Any] | None, after: dict[str, Any] | None
+) -> list[str]:
+    """The lines that tell people of a change, of forms as dictionaries; None: there was none."""
+    if before is None or after is None:
+        return [f"{'+' if before is None else '-'} {kind} {name}"]
     lines: list[str] = []
-    _compare(_plain(before), _plain(after), f"~ {kind} {name}:", "", lines)
+    _compare(_by_keys(before), _by_keys(after), f"~ {kind} {name}:", "", lines)
     return lines
 
 
-def _plain(form: Form) -> dict[str, Any]:
-    """``form`` as nested dictionaries.
-
-    Lists of credentials and numbers by what identifies their items.
-    """
-    plain = attrs.asdict(form)
+def _by_keys(plain: dict[str, Any]) -> dict[str, Any]:
+    """Lists of credentials and numbers by what identifies their items."""
     for login in plain.get("credential", ()):
-        login["password"] = login.pop("password_hash") or login["password"]
+        login["password"] = login.pop("password_hash", "") or login.get("password", "")
     if "credential" in plain:
         plain["credential"] = {
             f"{one['kind']} {one['username']}": one for one in plain["credential"]
@@ -115,13 +129,18 @@ def _compare(
         elif isinstance(was, dict) and isinstance(now, dict):
             _compare(was, now, head, f"{label} ", lines)
         elif isinstance(was, list) and isinstance(now, list):
-            lines.append(f"{head} {label}: {_listed(was)} -> {_listed(now)}")
+            lines.append(_line(f"{head} {label}", _listed(was), _listed(now)))
         elif within and was is None:
             lines.append(f"{head} + {label}{_value(now)}")
         elif within and now is None:
             lines.append(f"{head} - {label}")
         else:
-            lines.append(f"{head} {label}: {_one(was)} -> {_one(now)}")
+            lines.append(_line(f"{head} {label}", _one(was), _one(now)))
+
+
+def _line(head: str, was: str, now: str) -> str:
+    # They may differ in what is not shown.
+    return f"{head} (changed)" if was == now else f"{head}: {was} -> {now}"
 
 
 def _value(value: Any) -> str:
@@ -137,4 +156,4 @@ def _one(value: Any) -> str:
         return "none"
     if isinstance(value, float):
         return f"{value:g}"
-    return shown(value)
+    return shown(masked(value) if isinstance(value, str) else value)

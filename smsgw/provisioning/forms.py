@@ -6,6 +6,7 @@ from attrs import define, field
 
 from smsgw.provisioning.accounts import Account
 from smsgw.provisioning.operators import Operator
+from smsgw.provisioning.reach import EVERYWHERE, Reach
 from smsgw.provisioning.routing import Carrier, Filter, Network, PriceList, Route
 
 Form = Account | Carrier | Route | Network | PriceList | Filter | Operator
@@ -33,6 +34,10 @@ class Provisioning:
     filters: dict[str, Filter] = field(factory=dict)
     operators: dict[str, Operator] = field(factory=dict)
     version: int = field(default=0, eq=False)
+    # (kind, name) -> the version that brought the form as it is
+    versions: dict[tuple[str, str], int] = field(factory=dict, eq=False, repr=False)
+    # Where callbacks and posts of what is added may go; the configuration's, so not stored.
+    reach: Reach = field(default=EVERYWHERE, eq=False, repr=False)
 
     def of(self, kind: str) -> dict[str, Any]:
         """The dictionary of ``kind``, one of KINDS."""

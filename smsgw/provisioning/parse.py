@@ -3,12 +3,14 @@
 All faults are collected, each with file, line, key and what would be right.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import define, field
 
 from smsgw.codes import CODES, error_fault, error_key
 from smsgw.dialects import DIALECTS, UNSERVED, account_keys
+from smsgw.provisioning import actions, parents, prices, reach, targets
 from smsgw.provisioning.accounts import Account
 from smsgw.provisioning.forms import KINDS, Provisioning
 from smsgw.provisioning.operators import Operator
@@ -22,16 +24,20 @@ from smsgw.provisioning.routing import (
     Route,
 )
 from smsgw.provisioning.values import SMPP_PASSWORD, SMPP_SYSTEM_ID
-from smsgw.toml import Reader, Wrong, choices, forms, shown
+from smsgw.toml import Reader, Wrong, choices, forms, shown, tables_of
 from smsgw.toml_lines import Path
 
 
 class ProvisioningError(Exception):
-    """A provisioning file that cannot be applied; ``lines`` has one line for each fault."""
+    """Provisioning that cannot be applied.
 
-    def __init__(self, lines: list[str]) -> None:
+    ``lines`` has one line for each fault, ``faults`` the paths and what is wrong there.
+    """
+
+    def __init__(self, lines: list[str], faults: Sequence[tuple[Path, str]] = ()) -> None:
         super().__init__("\n".join(lines))
         self.lines = lines
+        self.faults = faults
 
 
 @define
@@ -52,27 +58,24 @@ def parse(text: str, file: str, known: Provisioning | None = None) -> Provisioni
     name its carriers, and its logins and numbers are taken. Raises ProvisioningError with all
     faults.
     """
-    reader = Reader(text, file)
+    return _parsed(Reader(text, file), known or Provisioning())
+
+
+def parse_tables(tables: dict[str, Any], known: Provisioning) -> Provisioning:
+    """The same of tables as TOML would give them: kind -> list of tables."""
+    return _parsed(Reader.of(tables), known)
+
+
+def _parsed(reader: Reader, known: Provisioning) -> Provisioning:
     reader.build(_File, reader.table)
-    _Checks(reader, known or Provisioning()).all()
-    if reader.lines:
-        raise ProvisioningError(reader.lines)
+    _Checks(reader, known).all()
+    if reader.faults:
+        raise ProvisioningError(reader.lines, reader.faults)
     result = Provisioning()
     read = reader.build(_File, reader.table) or _File()
     for kind in KINDS:
         result.of(kind).update({one.name: one for one in getattr(read, kind)})
     return result
-
-
-def _tables(parent: Any, key: str) -> list[tuple[int, dict[str, Any]]]:
-    """The tables of the array ``key``, numbered.
-
-    What has another shape is a fault found elsewhere.
-    """
-    value = parent.get(key)
-    if not isinstance(value, list):
-        return []
-    return [(n, one) for n, one in enumerate(value) if isinstance(one, dict)]
 
 
 class _Checks:
@@ -90,12 +93,23 @@ class _Checks:
         for kind in KINDS:
             self._names(kind)
         self._logins_and_numbers()
-        for n, account in _tables(self._table, "account"):
+        prices.check(self._reader, self._known)
+        parents.check(self._reader, self._known)
+        reach.check(self._reader, self._known.reach)
+        actions.check(self._reader)
+        for n, account in tables_of(self._table, "account"):
             self._settings(account, ("account", n, "settings"))
-        for n, carrier in _tables(self._table, "carrier"):
+            pools: dict[Any, str] = {}
+            for m, pool in tables_of(account, "pool"):
+                name, path = pool.get("name"), ("account", n, "pool", m, "name")
+                if isinstance(name, str):
+                    self._taken(pools, name, path, shown(name))
+        for n, carrier in tables_of(self._table, "carrier"):
             self._carrier(carrier, ("carrier", n))
-        for n, route in _tables(self._table, "route"):
+        for n, route in tables_of(self._table, "route"):
             self._route(route, ("route", n))
+        for n, filter in tables_of(self._table, "filter"):
+            self._accounts_named(filter, ("filter", n))
 
     def _taken(self, seen: dict[Any, str], key: Any, path: Path, what: str) -> None:
         if key in seen:
@@ -105,35 +119,55 @@ class _Checks:
 
     def _names(self, kind: str) -> None:
         seen: dict[Any, str] = {}
-        for n, table in _tables(self._table, kind):
+        for n, table in tables_of(self._table, kind):
             name = table.get("name")
             if isinstance(name, str):
                 self._taken(seen, name, (kind, n, "name"), shown(name))
 
     def _logins_and_numbers(self) -> None:
-        here = [table.get("name") for _, table in _tables(self._table, "account")]
+        here = [table.get("name") for _, table in tables_of(self._table, "account")]
         logins: dict[Any, str] = {}
         numbers: dict[Any, str] = {}
+        access: dict[Any, str] = {}
         for account in self._known.accounts.values():
             if account.name not in here:
                 where = f'account "{account.name}" in the store'
                 logins.update({(one.kind, one.username): where for one in account.credential})
+                access.update({one.access_key: where for one in account.credential})
                 numbers.update({(one.address, one.keyword): where for one in account.number})
-        for n, table in _tables(self._table, "account"):
-            for m, login in _tables(table, "credential"):
+        for n, table in tables_of(self._table, "account"):
+            for m, login in tables_of(table, "credential"):
                 path: Path = ("account", n, "credential", m)
                 self._credential(login, path)
+                access_key = login.get("access_key")
+                if isinstance(access_key, str):
+                    self._taken(access, access_key, (*path, "access_key"), "this key")
                 kind, username = login.get("kind"), login.get("username")
                 if isinstance(kind, str) and isinstance(username, str):
                     what = f"{shown(username)} of kind {kind}"
                     self._taken(logins, (kind, username), (*path, "username"), what)
-            for m, one in _tables(table, "number"):
+            for m, one in tables_of(table, "number"):
                 address, keyword = one.get("address"), one.get("keyword", "")
                 if isinstance(address, str) and isinstance(keyword, str):
                     path = ("account", n, "number", m, "address")
                     what = f"{shown(address)} with keyword {shown(keyword)}" if keyword else ""
                     key = (address, keyword.upper())
                     self._taken(numbers, key, path, what or shown(address))
+                self._targets(one, ("account", n, "number", m))
+
+    def _targets(self, table: dict[str, Any], path: Path) -> None:
+        given, method, detail = table.get("targets"), table.get("method"), table.get("detail", "")
+        if isinstance(given, list) and len(given) > targets.MOST:
+            self._reader.fault(
+                (*path, "targets"), f"has {len(given)} targets; {targets.MOST} at most are allowed"
+            )
+        if detail and not method:
+            self._reader.fault((*path, "detail"), "given without method; add method = ...")
+        if isinstance(method, str) and isinstance(detail, str):
+            try:
+                targets.check_detail(method, detail)
+            except Wrong as wrong:
+                self._reader.fault((*path, "detail") if detail else (*path, "method"), str(wrong))
 
     def _credential(self, table: dict[str, Any], path: Path) -> None:
         given = [key for key in ("password", "password_hash") if key in table]
@@ -142,6 +176,14 @@ class _Checks:
         if len(given) == 2:
             self._reader.fault(
                 (*path, "password_hash"), "given beside password; only one of the two is right"
+            )
+        if "access_key" in table and table.get("kind") != "http":
+            self._reader.fault(
+                (*path, "access_key"), "only a login of kind http has one; leave it out"
+            )
+        if "certificate" in table and table.get("kind") != "smpp":
+            self._reader.fault(
+                (*path, "certificate"), "only a login of kind smpp has one; leave it out"
             )
         username, password = table.get("username"), table.get("password")
         if table.get("kind") == "http" and isinstance(username, str) and ":" in username:
@@ -230,13 +272,20 @@ class _Checks:
                 )
 
     def _route(self, table: dict[str, Any], path: Path) -> None:
-        self._route_accounts(table, path)
+        self._accounts_named(table, path)
         if "time_zone" in table and "hours" not in table:
             self._reader.fault((*path, "time_zone"), "given without hours; add hours = ...")
+        if table.get("sim") is True:
+            self._sim_prefixes(table, path)
         carriers = table.get("carriers")
         if not isinstance(carriers, list):
             return
-        here = [one.get("name") for _, one in _tables(self._table, "carrier")]
+        for key in ("queue_time_s", "failover_undelivered"):
+            if table.get(key) and len(carriers) == 1:
+                self._reader.fault(
+                    (*path, key), "given with one carrier; add the next one to carriers"
+                )
+        here = [one.get("name") for _, one in tables_of(self._table, "carrier")]
         names = [one for one in here if isinstance(one, str)] + list(self._known.carriers)
         for n, name in enumerate(carriers):
             if name in carriers[:n]:
@@ -252,11 +301,20 @@ class _Checks:
                     (*path, "carriers", n), f"no carrier {shown(name)}; add [[carrier]], {known}"
                 )
 
-    def _route_accounts(self, table: dict[str, Any], path: Path) -> None:
+    def _sim_prefixes(self, table: dict[str, Any], path: Path) -> None:
+        prefixes = table.get("prefixes")
+        for n, one in enumerate(prefixes if isinstance(prefixes, list) else []):
+            if isinstance(one, str) and one[:2] != "89"[: len(one)]:
+                self._reader.fault(
+                    (*path, "prefixes", n),
+                    f'{shown(one)} begins no ICCID; it must begin with 89, or be "" for all SIMs',
+                )
+
+    def _accounts_named(self, table: dict[str, Any], path: Path) -> None:
         accounts = table.get("accounts")
         if not isinstance(accounts, list):
             return
-        here = [one.get("name") for _, one in _tables(self._table, "account")]
+        here = [one.get("name") for _, one in tables_of(self._table, "account")]
         for n, name in enumerate(accounts):
             if isinstance(name, str) and name not in here and name not in self._known.accounts:
                 self._reader.fault(

@@ -49,6 +49,19 @@ class Carrier:
     protocol_id: int | None = field(default=None, metadata=integer(0, 255))
     # Text that is not GSM is written with the nearest GSM characters, where there are such.
     transliterate: bool = field(default=False, metadata=flag())
+    # Dial code of the numbers that it gives in national form; and whether destinations of that code
+    # are given to it so: as the digits after it, or with the 0 of the trunk before them.
+    country: str = field(
+        default="", metadata=text(3, r"[1-9][0-9]{0,2}", 'a dial code such as "44"')
+    )
+    send_national: str = field(default="no", metadata=choice("no", "plain", "trunk"))
+    # What data_coding 0 stands for in its PDU, in both directions, and whether septets are packed.
+    alphabet: str = field(default="gsm", metadata=choice("gsm", "latin1", "ascii"))
+    packed: bool = field(default=False, metadata=flag())
+    # How it takes long messages (spec/smpp.md §12): "udh" as they are.
+    long: str = field(default="udh", metadata=choice("udh", "udh8", "udh16", "sar", "payload"))
+    # Messages that may wait for it; more are refused. None: what the configuration says; 0: any.
+    queue_limit: int | None = field(default=None, metadata=integer(0, 1_000_000_000))
     # Its own errors, as its receipts write them or as a command_status in hex -> our response code.
     errors: dict[str, int] = field(factory=dict, metadata=custom(errors))
     # Of kind smpp.
@@ -70,6 +83,8 @@ class Carrier:
     tls: bool = field(default=False, metadata=flag())
     response_timeout_s: float = field(default=30.0, metadata=number(1, 600))
     enquire_s: float = field(default=30.0, metadata=number(1, 3600))
+    # Seconds until a lost link is tried again, and twice as many each time (L-D5: 30).
+    reconnect_s: float = field(default=1.0, metadata=number(1, 600))
     # How its message ids are written in submit_sm_resp and in receipts (ruling 13).
     response_id: str = field(default="text", metadata=choice("text", "hex", "decimal"))
     receipt_id: str = field(default="text", metadata=choice("text", "hex", "decimal"))
@@ -179,6 +194,7 @@ SMPP_ONLY = (
     "tls",
     "response_timeout_s",
     "enquire_s",
+    "reconnect_s",
     "response_id",
     "receipt_id",
 )

@@ -40,13 +40,13 @@ def network(value: Any) -> str:
 
 def inbound_address(value: Any) -> str:
     """An address to receive on: number, short code, alphanumeric source, ICCID, or a wildcard."""
-    form = r"[1-9][0-9]{2,14}|89[0-9]{16,18}|[0-9]{1,14}\*|(?=.*[^0-9*])(?![+ ])[ -~]{1,11}(?<! )"
+    form = r"[1-9][0-9]{2,14}|89[0-9]{16,18}|[0-9]{1,14}\*|(?=.*[A-Za-z])(?![+ ])[ -~]{1,11}(?<! )"
     if isinstance(value, str) and re.fullmatch(form, value):
         return value
     raise Wrong(
         f"{shown(value)} is not allowed; it must be 3 to 15 digits in international form "
         'without + or 00, such as "447700900000", leading digits with "*" such as "44770090*", '
-        "a name of 1 to 11 characters, or an ICCID"
+        "a name of 1 to 11 characters with a letter, or an ICCID"
     )
 
 
@@ -58,16 +58,6 @@ def sender(value: Any) -> str:
     raise Wrong(
         f"{shown(value)} is not allowed; it must be 3 to 15 digits without +, "
         "or a name of 1 to 11 characters"
-    )
-
-
-def target(value: Any) -> str:
-    """Where messages of a number go."""
-    if value == "smpp":
-        return "smpp"
-    raise Wrong(
-        f'{shown(value)} is no target of this release; it must be "smpp" '
-        "(to the account's SMPP sessions)"
     )
 
 
@@ -112,6 +102,13 @@ def hash(value: Any) -> str:
     """An argon2id hash."""
     if not isinstance(value, str) or not value.startswith("$argon2id$") or value.count("$") != 5:
         raise Wrong('is not an argon2id hash; make one with "smsgw hash-password"')
+    return value
+
+
+def access_key(value: Any) -> str:
+    """What stands for a login in the websmpp dialect (W-D11 of spec/ams-websmpp.md)."""
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9]{15}", value):
+        raise Wrong("is no access key; it must be 15 letters and digits")
     return value
 
 

@@ -5,6 +5,7 @@ an attempt count, and lives until the transaction that settles it. ``embedded.py
 the store.
 """
 
+from collections.abc import Set
 from enum import IntEnum
 from typing import Protocol
 
@@ -22,6 +23,7 @@ class Kind(IntEnum):
     MO = 1  # to its account
     RECEIPT = 2  # that the message has reached a final state, to its account
     PROGRESS = 3  # that the carrier has it (intermediate receipt), to its account
+    NOTICE = 4  # that an MO was given up, to the mailbox of its account
 
 
 @define(eq=False)
@@ -47,7 +49,8 @@ class Entry:
             self.id,
             self.queue,
             self.due,
-            self.kind,
+            # The driver takes an enum's member for an unknown type, which costs 20 times as much.
+            int(self.kind),
             self.message.id,
             self.part,
             self.attempts,
@@ -95,6 +98,10 @@ class Transaction:
 
 class Queues(Protocol):
     """The contract of both homes."""
+
+    @property
+    def full(self) -> Set[str]:
+        """Names of the queues that hold as many entries as they may, or more."""
 
     def commit(self, transaction: Transaction) -> Deferred[None]:
         """Makes the transaction durable, then lets its entries take effect. Fails if nothing was

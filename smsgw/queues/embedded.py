@@ -14,11 +14,15 @@ which makes it behind again afterwards.
 
 Entries for later (retries, schedules) are in the store only. ``soonest`` is the time at which the
 first of them is due; then the queue is behind, and the page brings it.
+
+Most queues wait for somebody to subscribe: a link, a session. Nobody does to those of targets, so
+they are *attended*: the first entry, put or found in the store, makes the queue and its consumer,
+and both go when nothing waits any more.
 """
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 from typing import Any
 
@@ -29,6 +33,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from smsgw.message import Message
+from smsgw.provisioning.targets import masked
 from smsgw.queues import Consumer, Entry, Transaction
 from smsgw.store import records, schema
 from smsgw.store.journal import Journal
@@ -55,6 +60,16 @@ class _Queue:
     pumping: bool = False
     again: bool = False
     soonest: int = 0  # 0: nothing is known to wait for a later time
+    attended: bool = False
+    size: int = 0  # entries in the store
+    limit: int = 0  # 0: it may hold any number
+
+    @property
+    def idle(self) -> bool:
+        """True if the store has no entry of it, and nothing is going on."""
+        return not (
+            self.held or self.ready or self.behind or self.soonest or self.paging or self.pumping
+        )
 
 
 class EmbeddedQueues:
@@ -77,6 +92,12 @@ class EmbeddedQueues:
         self._timer: IDelayedCall | None = None
         self._stopped = False
         self._touched: dict[str, _Queue] = {}
+        # Queues with as many entries as they may have; whoever would put more asks first.
+        self.full: set[str] = set()
+        # How many entries a queue may have, 0: any number.
+        self.limit: Callable[[str], int] = lambda queue: 0
+        # Gives a queue that comes to be its consumer, None if somebody is to subscribe.
+        self.attend: Callable[[str], Consumer | None] = lambda queue: None
         journal.after_batch = self._pump_touched
 
     async def load(self) -> None:
@@ -85,10 +106,16 @@ class EmbeddedQueues:
         q = schema.queue.c
 
         def read(connection: Connection) -> list[Any]:
-            return list(connection.execute(select(q.queue, func.min(q.due)).group_by(q.queue)))
+            found = select(q.queue, func.min(q.due), func.count()).group_by(q.queue)
+            return list(connection.execute(found))
 
-        for name, due in await self._journal.run(read):
-            self._await(self._queue(name), due)
+        for name, due, size in await self._journal.run(read):
+            found = self._queue(name)
+            found.size = size
+            self._measure(found)
+            self._await(found, due)
+            if found.attended:
+                self._pump(found)
 
     def stop(self) -> None:
         """No entry is given out any more."""
@@ -124,11 +151,51 @@ class EmbeddedQueues:
 
     def pump(self, queue: str) -> None:
         """See ``Queues.pump``."""
-        self._pump(self._queue(queue))
+        q = self._queues.get(queue)
+        if q is not None:
+            self._pump(q)
 
     def held(self, entry_id: int, queue: str) -> Entry | None:
         """The entry in memory with this id, if there is one."""
-        return self._queue(queue).held.get(entry_id)
+        q = self._queues.get(queue)
+        return q.held.get(entry_id) if q is not None else None
+
+    def claim(self, row: schema.QueueRow, message: Message) -> Entry | None:
+        """An entry for somebody who is no consumer, who settles it or releases it; None if it is
+        taken.
+
+        ``row`` was read by the journal, and nothing has been awaited since. A consumer does not get
+        the entry any more: what is left of it in a line is skipped, and a page that brings it finds
+        it held.
+        """
+        q = self._queue(row.queue)
+        held = q.held.get(row.id)
+        if held is not None:
+            if held.taken or held.gone:
+                return None
+            held.gone = True
+        entry = Entry(
+            row.id,
+            row.queue,
+            row.due,
+            row.kind,
+            message,
+            row.part,
+            row.attempts,
+            row.expires_at,
+            taken=True,
+        )
+        q.held[entry.id] = entry
+        return entry
+
+    def release(self, entries: Iterable[Entry]) -> None:
+        """What was claimed goes back to its queue as it was."""
+        for entry in entries:
+            entry.gone = True
+            q = self._queue(entry.queue)
+            q.held.pop(entry.id, None)
+            self._await(q, entry.due)
+            self._pump(q)
 
     def resident(self) -> dict[str, tuple[int, int, bool]]:
         """For operators, by queue: entries ready, entries taken by consumers, whether more are in
@@ -141,7 +208,11 @@ class EmbeddedQueues:
     def _queue(self, name: str) -> _Queue:
         q = self._queues.get(name)
         if q is None:
-            q = self._queues[name] = _Queue(name)
+            q = self._queues[name] = _Queue(name, limit=self.limit(name))
+            consumer = self.attend(name)
+            if consumer is not None:
+                q.consumers.append(consumer)
+                q.attended = True
         return q
 
     def _committed(self, _: None, transaction: Transaction) -> None:
@@ -150,6 +221,9 @@ class EmbeddedQueues:
             entry.gone = True
             q = self._queue(entry.queue)
             q.held.pop(entry.id, None)
+            q.size -= q.size > 0  # an entry may be settled twice
+            if self.full:
+                self._measure(q)
         now = int(self._now() * 1000)
         for entry in transaction.postponed:
             # Later it is read back as a new Entry; what is left of this one in a line is skipped.
@@ -164,6 +238,9 @@ class EmbeddedQueues:
         for entry in transaction.put:
             name = entry.queue
             q = touched.get(name) or touched.setdefault(name, self._queue(name))
+            q.size += 1
+            if q.size == q.limit:
+                self.full.add(name)
             if entry.due > now:
                 self._await(q, entry.due)
             elif q.behind or len(q.ready) >= RESIDENT:
@@ -171,6 +248,18 @@ class EmbeddedQueues:
             else:
                 q.held[entry.id] = entry
                 q.ready.append(entry)
+
+    def review_limits(self) -> None:
+        """The limits may be others now."""
+        for q in self._queues.values():
+            q.limit = self.limit(q.name)
+            self._measure(q)
+
+    def _measure(self, q: _Queue) -> None:
+        if q.limit and q.size >= q.limit:
+            self.full.add(q.name)
+        else:
+            self.full.discard(q.name)
 
     def _pump_touched(self) -> None:
         """Once for all transactions that were committed together: a write for each link, not for
@@ -239,8 +328,8 @@ class EmbeddedQueues:
         now = int(self._now() * 1000)
         while self._later and self._later[0][0] <= now:
             due, name = heappop(self._later)
-            q = self._queue(name)
-            if q.soonest == due:
+            q = self._queues.get(name)
+            if q is not None and q.soonest == due:
                 q.soonest = 0
                 self._fall_behind(q)
                 self._pump(q)
@@ -261,6 +350,9 @@ class EmbeddedQueues:
         wanted = q.behind and q.consumers and len(q.ready) < LOW
         if wanted and not q.paging and not self._stopped:
             self._page(q)
+        if q.attended and q.idle and self._queues.get(q.name) is q:
+            del self._queues[q.name]
+            self._touched.pop(q.name, None)
 
     def _hand_out(self, q: _Queue) -> bool:
         """Gives ready entries to the consumer with the most room, what is left to the next, and so
@@ -285,7 +377,7 @@ class EmbeddedQueues:
             try:
                 consumer.take(batch)
             except Exception:
-                _log.failure("queue {name}: a consumer failed", name=q.name)
+                _log.failure("queue {name}: a consumer failed", name=masked(q.name))
                 self._give_back(batch)
         return given
 
@@ -319,7 +411,8 @@ class EmbeddedQueues:
         self._pump(q)
 
     def _page_failed(self, failure: Any, q: _Queue) -> None:
-        _log.error("queue {queue}: not read: {why}", queue=q.name, why=failure.getErrorMessage())
+        why = failure.getErrorMessage()
+        _log.error("queue {queue}: not read: {why}", queue=masked(q.name), why=why)
 
         def again() -> None:
             q.paging = False

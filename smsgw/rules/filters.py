@@ -1,14 +1,16 @@
-"""What a route asks for beside the destination: account, sender, text, time of the day."""
+"""What routes and content rules ask for beside the destination: account, sender, text, mark, kind,
+time of the day."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from smsgw.message import UDHI, Message
 from smsgw.provisioning.conditions import SEARCHED, minutes
-from smsgw.text import coding
+from smsgw.rules.words import needed
+from smsgw.text import coding, gsm
 from smsgw.text import parts as of_text
 
 
@@ -20,12 +22,24 @@ class Filtered(Protocol):
         """Names of the accounts that may use it."""
 
     @property
+    def groups(self) -> Sequence[str]:
+        """Groups of accounts that may use it beside ``accounts``."""
+
+    @property
     def sources(self) -> Sequence[str]:
         """Leading digits of senders, and alphanumeric senders."""
 
     @property
     def text(self) -> str:
         """A regular expression that is searched in the text."""
+
+    @property
+    def tags(self) -> Sequence[str]:
+        """Marks of messages."""
+
+    @property
+    def kinds(self) -> Sequence[str]:
+        """Kinds of messages: "sms", "mms"."""
 
     @property
     def hours(self) -> str:
@@ -40,56 +54,123 @@ class Filtered(Protocol):
 Test = Callable[[Message], str]
 
 
-def compiled(route: Filtered) -> Test | None:
+# Group -> the accounts that are in it.
+Members = Mapping[str, Collection[str]]
+
+
+def compiled(route: Filtered, members: Members | None = None) -> Test | None:
     """The test for what ``route`` asks for, the cheapest first; None if it takes everything."""
-    tests = [
-        make(route)
-        for asked, make in (
-            (route.accounts, _accounts),
-            (route.sources, _sources),
-            (route.hours, _hours),
-            (route.text, _text),
-        )
-        if asked
-    ]
+    tests = []
+    if route.accounts or route.groups:
+        tests.append(by_account(route.accounts, route.groups, members or {}))
+    if route.tags:
+        tests.append(by_tag(route.tags))
+    if route.kinds:
+        tests.append(by_kind(route.kinds))
+    if route.sources:
+        tests.append(by_source(route.sources))
+    if route.hours:
+        tests.append(by_hours(route.hours, route.time_zone))
+    if route.text:
+        tests.append(by_text(route.text))
+    return all_of(tests)
+
+
+def all_of(tests: Sequence[Test]) -> Test | None:
+    """The test that passes what passes each of ``tests``; None if there is none."""
     if len(tests) < 2:
         return tests[0] if tests else None
+    first, others = tests[0], all_of(tests[1:])
+    assert others is not None
+    return lambda message: first(message) or others(message)
 
-    def all_of(message: Message) -> str:
-        for test in tests:
-            why = test(message)
-            if why:
-                return why
-        return ""
 
-    return all_of
+# What is the same octet in GSM 03.38 and in ASCII; no other character of GSM is, without regard to
+# case, one of these.
+_SAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789 !\"#%&'()*+,-./:;<=>?\r\n")
+
+# What was asked for last: several rules ask for the text of the same message.
+_last: tuple[tuple[object, ...], str] = ((), "")
 
 
 def text_of(message: Message) -> str:
     """The first 1,000 characters of a message's text, "" if it is none."""
+    global _last
     if message.text is not None:
         return message.text[:SEARCHED]
+    key = (message.data_coding, message.esm_class & UDHI, *message.parts)
+    known, text = _last
+    if key != known:
+        text = _decoded(message)
+        _last = key, text
+    return text
+
+
+def lowered(message: Message) -> str | None:
+    """A text in lower case, as far as ``words_of`` a pattern may be in it; None if it has to be
+    searched for the pattern itself. Most texts need not be decoded for it."""
+    if (
+        message.text is None
+        and message.data_coding == coding.GSM
+        and len(message.parts) == 1
+        and not message.esm_class & UDHI
+        and gsm.ESC not in message.parts[0]
+    ):
+        return message.parts[0].lower().decode("latin-1")
+    text = text_of(message)
+    return text.lower() if text.isascii() else None
+
+
+def words_of(pattern: str) -> tuple[str, ...]:
+    """Words of which ``lowered`` has one where the pattern is found; () if none are known."""
+    words = needed(pattern) or ()
+    return tuple(words) if all(_SAME.issuperset(one) for one in words) else ()
+
+
+def _decoded(message: Message) -> str:
+    data_coding, udhi = message.data_coding, message.esm_class & UDHI
+    if not udhi and len(message.parts) == 1:
+        return (coding.decode(data_coding, message.parts[0]) or "")[:SEARCHED]
     found = ""
     for octets in message.parts:
-        if message.esm_class & UDHI:
-            try:
-                octets = of_text.udh(octets)[1]
-            except ValueError:
-                return ""
-        found += coding.decode(message.data_coding, octets) or ""
+        found += _text_of_part(octets, data_coding, udhi)
         if len(found) >= SEARCHED:
             break
     return found[:SEARCHED]
 
 
-def _accounts(route: Filtered) -> Test:
-    accounts = frozenset(route.accounts)
+def _text_of_part(octets: bytes, data_coding: int, udhi: int) -> str:
+    header = b""
+    if udhi:
+        try:
+            header, octets = of_text.udh(octets)
+        except ValueError:
+            return ""
+    return coding.decode(data_coding, octets, header) or ""
+
+
+def by_account(names: Sequence[str], groups: Sequence[str], members: Members) -> Test:
+    """Messages of the accounts that are named, or are in one of the groups."""
+    accounts = frozenset(names).union(*(members.get(group, ()) for group in groups))
     return lambda message: "" if message.account in accounts else "account"
 
 
-def _sources(route: Filtered) -> Test:
-    names = frozenset(one for one in route.sources if not one.isdigit())
-    prefixes = tuple(one for one in route.sources if one.isdigit())
+def by_tag(tags: Sequence[str]) -> Test:
+    """Messages that are marked with one of ``tags``."""
+    marks = frozenset(tags)
+    return lambda message: "" if message.tag in marks else "tag"
+
+
+def by_kind(kinds: Sequence[str]) -> Test:
+    """Messages of these kinds."""
+    taken = frozenset(kinds)
+    return lambda message: "" if message.kind in taken else "kind"
+
+
+def by_source(sources: Sequence[str]) -> Test:
+    """Messages whose source is a number that begins so, or is a name of the list."""
+    names = frozenset(one for one in sources if not one.isdigit())
+    prefixes = tuple(one for one in sources if one.isdigit())
 
     def test(message: Message) -> str:
         source = message.source
@@ -99,14 +180,29 @@ def _sources(route: Filtered) -> Test:
     return test
 
 
-def _text(route: Filtered) -> Test:
-    search = re.compile(route.text).search
-    return lambda message: "" if search(text_of(message)) else "text"
+def by_text(pattern: str) -> Test:
+    """Messages in whose text the pattern is found."""
+    search = re.compile(pattern).search
+    words = words_of(pattern)
+
+    def test(message: Message) -> str:
+        if words:
+            lower = lowered(message)
+            if lower is not None:
+                for word in words:
+                    if word in lower:
+                        break
+                else:
+                    return "text"
+        return "" if search(text_of(message)) else "text"
+
+    return test
 
 
-def _hours(route: Filtered) -> Test:
-    begin, end = minutes(route.hours)
-    zone = ZoneInfo(route.time_zone)
+def by_hours(hours: str, time_zone: str) -> Test:
+    """Messages that go out within a span of the day (``smsgw.provisioning.conditions.hours``)."""
+    begin, end = minutes(hours)
+    zone = ZoneInfo(time_zone)
 
     def test(message: Message) -> str:
         # When it is to go out, which may be later than now.

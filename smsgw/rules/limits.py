@@ -27,17 +27,21 @@ class TokenBucket:
         self._fill(now)
         return max(0, int(self._tokens + _EPSILON))
 
-    def take(self, tokens: int, now: float) -> bool:
-        """Takes the tokens if there are that many; more than the burst pass when the bucket is
-        full."""
+    def allows(self, tokens: int, now: float) -> bool:
+        """True if there are that many tokens; more than the burst pass when the bucket is full."""
         if not self.rate:
             return True
         self._fill(now)
         # Some submits (parts of a long message) cost more than the bucket holds: they borrow.
-        if self._tokens + _EPSILON >= min(tokens, self.burst):
+        return self._tokens + _EPSILON >= min(tokens, self.burst)
+
+    def take(self, tokens: int, now: float) -> bool:
+        """Takes the tokens if there are that many, as ``allows`` says."""
+        if not self.allows(tokens, now):
+            return False
+        if self.rate:
             self._tokens -= tokens
-            return True
-        return False
+        return True
 
     def spend(self, tokens: int, now: float) -> None:
         """Takes tokens that are used in any case; those that are not there are owed."""

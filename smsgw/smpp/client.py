@@ -9,6 +9,7 @@ from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.ssl import optionsForClientTLS
 
+from smsgw.smpp.connection import SmppConnection
 from smsgw.smpp.constants import MAX_SEQUENCE, VERSION_33, VERSION_34, Status
 from smsgw.smpp.events import Answer, MisuseError
 from smsgw.smpp.line import Line, LinkSettings
@@ -22,6 +23,7 @@ from smsgw.smpp.pdu import (
     SubmitSm,
     SubmitSmResp,
 )
+from smsgw.smpp.trace import Traces
 from smsgw.smpp.versions import RESPONSES, answer_with
 
 __all__ = ["CarrierLink", "LinkSettings", "Upstream"]
@@ -84,6 +86,7 @@ class CarrierLink:
         self.upstream = upstream
         self.name = name
         self.up = False
+        self.traces: tuple[Traces, str] | None = None  # and the carrier, for them
         self.since: float = reactor.seconds()  # when ``state`` last changed, reactor seconds
         self._clock = reactor
         self._state = "stopped"
@@ -162,7 +165,18 @@ class CarrierLink:
         if live:
             connection.respond(live)
 
+    @property
+    def connections(self) -> list[SmppConnection]:
+        """Those that are connected, bound or not."""
+        return [line.current for line in self._lines if line.current is not None]
+
     # What the lines tell
+
+    def line_connects(self, connection: SmppConnection) -> None:
+        """Somebody may be watching."""
+        if self.traces is not None:
+            traces, carrier = self.traces
+            traces.meet(connection, carrier)
 
     def line_bound(self, line: Line) -> None:
         """Up, if it was the last that was missing."""

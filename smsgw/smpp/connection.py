@@ -14,9 +14,10 @@ cannot be heard is not silent.
 
 from collections.abc import Sequence
 from math import inf
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet import protocol
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
     IDelayedCall,
@@ -32,7 +33,6 @@ from zope.interface import implementer
 
 from smsgw.smpp.constants import VERSION_34
 from smsgw.smpp.events import (
-    Answer,
     BindRefused,
     BindRequested,
     Bound,
@@ -41,42 +41,15 @@ from smsgw.smpp.events import (
     Responses,
     Timers,
 )
+from smsgw.smpp.owner import Owner
 from smsgw.smpp.pdu import Bind, Pdu
+from smsgw.smpp.probe import Probe
 from smsgw.smpp.session import Session
 from smsgw.smpp.states import BOUND, Role
+from smsgw.smpp.trace import Tap
 from smsgw.transport import write
 
 INTAKE_MARK = 1000  # unanswered requests of the peer above which it is not read
-
-
-class Owner(Protocol):
-    """Who uses a connection."""
-
-    def bind_requested(self, connection: "SmppConnection", pdu: Bind) -> None:
-        """The peer wants to bind (SMSC): ``connection.accept`` or ``refuse``, now or later."""
-        ...
-
-    def bound(self, connection: "SmppConnection") -> None:
-        """Our bind was accepted (ESME)."""
-        ...
-
-    def bind_refused(self, connection: "SmppConnection", status: int) -> None:
-        """Our bind was refused (ESME); ``closed`` follows."""
-        ...
-
-    def requests_received(self, connection: "SmppConnection", pdus: list[Pdu]) -> None:
-        """Requests of one read: ``connection.respond``, now or later, in any order."""
-        ...
-
-    def responses_received(self, connection: "SmppConnection", answers: list[Answer]) -> None:
-        """Answers to what ``connection.request`` sent; None = timed out, or the connection was
-        lost.
-        """
-        ...
-
-    def closed(self, connection: "SmppConnection", reason: str) -> None:
-        """The connection is gone; told once, last."""
-        ...
 
 
 @implementer(IPushProducer, IHandshakeListener)
@@ -111,6 +84,8 @@ class SmppConnection(protocol.Protocol):
         self._watching = False  # registered as the producer of the transport's output
         self._intake_full = False
         self._output_full = False
+        self.tap: Tap | None = None  # while somebody watches (``trace.py``)
+        self._probe: Probe | None = None  # while a sign of life is waited for
         self._paused_at = -1.0  # when reading stopped, -1 = it goes on
         self._frozen = 0.0  # how long reading has stood still so far
 
@@ -120,6 +95,21 @@ class SmppConnection(protocol.Protocol):
     def room(self) -> int:
         """Free places of the outgoing window; 0 when not bound or ending."""
         return self.session.room
+
+    @property
+    def serving(self) -> bool:
+        """True if we are the SMSC."""
+        return self.session.role is Role.SMSC
+
+    @property
+    def unread(self) -> bytes:
+        """See ``trace.Tapped``."""
+        return self.session.unread
+
+    @property
+    def has_tlvs(self) -> bool:
+        """See ``trace.Tapped``."""
+        return self.session.tlvs
 
     def bind(self, pdu: Bind) -> None:
         """Ask to be bound (ESME)."""
@@ -179,6 +169,23 @@ class SmppConnection(protocol.Protocol):
         self.session.unbind(self._now())
         self._flush()
 
+    def probe(self, within_s: float) -> "Deferred[None]":
+        """Ask the peer for a sign of life, and cut it off if none comes within these seconds.
+
+        Fires when one has come, or when the connection is gone and ``Owner.closed`` was told.
+        """
+        # Where we do not read it is not to blame. One that does not read us has no such excuse.
+        if self._intake_full:
+            return succeed(None)
+        if self._probe is not None:
+            return self._probe.wait()
+        why = f"no answer to enquire_link within {within_s:g} s"
+        self._probe = Probe(self._clock, within_s, lambda: self.abort(why))
+        done = self._probe.wait()
+        self.session.enquire(self._now())
+        self._flush()
+        return done
+
     def abort(self, reason: str) -> None:
         """Cut the connection off."""
         self.session.end(reason)
@@ -191,8 +198,9 @@ class SmppConnection(protocol.Protocol):
     def connectionMade(self) -> None:
         """Begin."""
         transport = self._transport
-        address = transport.getPeer()
-        self.peer = str(getattr(address, "host", None) or "unix")
+        if not self.peer:
+            address = transport.getPeer()
+            self.peer = str(getattr(address, "host", None) or "unix")
         if ITCPTransport.providedBy(transport):
             # Nagle with the peer's delayed acknowledgement would cost 40 ms a batch (design §6).
             transport.setTcpNoDelay(True)
@@ -207,6 +215,10 @@ class SmppConnection(protocol.Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Hot path: one read in, at most one write out."""
+        if self._probe is not None:
+            self._present()
+        if self.tap is not None:
+            self.tap.received(data)
         self._corked = True
         try:
             self._tell(self.session.receive(data, self._now()))
@@ -224,12 +236,15 @@ class SmppConnection(protocol.Protocol):
         if not self.session.ended:
             self.session.end(_words(reason))
         lost = self.session.close()
+        if self.tap is not None:
+            self.tap.closed(self.session.ended)
         self._sum_up()
         try:
             if lost:
                 self.owner.responses_received(self, lost)
         finally:
             self.owner.closed(self, self.session.ended)
+            self._present()
 
     # What the transport asks of us as the producer of its output
 
@@ -264,6 +279,12 @@ class SmppConnection(protocol.Protocol):
                 strays=session.strays,
                 throttled=session.throttled,
             )
+
+    def _present(self) -> None:
+        """The peer is there, or known to be gone."""
+        probe, self._probe = self._probe, None
+        if probe is not None:
+            probe.answered()
 
     def _watch_output(self) -> None:
         self._transport.registerProducer(self, True)
@@ -309,6 +330,8 @@ class SmppConnection(protocol.Protocol):
         session = self.session
         octets = session.take()
         if octets:
+            if self.tap is not None:
+                self.tap.sent(octets)
             write(self._transport, octets)
         if session.ended:
             self._finish()

@@ -20,6 +20,7 @@ class Timers:
     enquire_misses: int = 1  # unanswered in a row that end the session
     response_s: float = 30.0  # our request to its response
     idle_s: float = 0.0  # time without activity after which we unbind
+    idle_unbind: bool = True  # False: close without a word
     unbind_grace_s: float = 5.0  # how long each step of the end may take
 
 

@@ -28,6 +28,11 @@ class Framer:
         self._rest = bytearray()
         self._need = HEADER  # octets in _rest before looking at them is worth while
 
+    @property
+    def rest(self) -> bytes:
+        """What has come of a PDU that is not whole yet."""
+        return bytes(self._rest)
+
     def feed(self, data: bytes) -> list[Item]:
         """What ``data`` completes. After a ``FramingFault`` all further octets are dropped."""
         if self.broken:

@@ -64,6 +64,10 @@ class Link(Protocol):
         """The line was bound and is not any more; its requests are answered for."""
         ...
 
+    def line_connects(self, connection: SmppConnection) -> None:
+        """A connection of a line is being made."""
+        ...
+
     def line_requests(self, line: "Line", pdus: list[Pdu]) -> None:
         """Requests of the carrier."""
         ...
@@ -98,7 +102,7 @@ class Line:
         self._attempts = 0  # in vain, since the last good bind
         self._permanent = False  # the last refusal was
         self._connecting: Deferred[Any] | None = None
-        self._current: SmppConnection | None = None  # connected, bound or not
+        self.current: SmppConnection | None = None  # connected, bound or not
         self._retry: IDelayedCall | None = None
         self._stopped: list[Deferred[None]] = []
 
@@ -119,7 +123,7 @@ class Line:
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
-        if self._current is None:
+        if self.current is None:
             self._set("stopped", "stopped")
             if self._connecting is not None:
                 self._connecting.cancel()
@@ -127,7 +131,7 @@ class Line:
         else:
             self._stopped.append(done)
             self._set("stopping", "stopped")
-            self._current.unbind()
+            self.current.unbind()
         return done
 
     # Connecting
@@ -143,9 +147,9 @@ class Line:
         self._connecting = self._endpoint.connect(_Factory(self._make))
         self._connecting.addCallbacks(self._connected, self._failed)
 
-    def _make(self) -> SmppConnection:
+    def _make(self, peer: str) -> SmppConnection:
         settings = self._settings
-        return SmppConnection(
+        connection = SmppConnection(
             Role.ESME,
             self,
             self._clock,
@@ -157,6 +161,9 @@ class Line:
             window_out=max(settings.window, 1),
             stall_s=settings.stall_s,
         )
+        connection.peer = peer
+        self._link.line_connects(connection)
+        return connection
 
     def _connected(self, connection: SmppConnection) -> None:
         self._connecting = None
@@ -166,7 +173,7 @@ class Line:
         if connection.session.ended:
             self._again(connection.session.ended)  # lost before we were told of it
             return
-        self._current = connection
+        self.current = connection
         self._set("binding", self.reason)
         settings = self._settings
         bind = self._bind(
@@ -231,10 +238,10 @@ class Line:
 
     def closed(self, connection: SmppConnection, reason: str) -> None:
         """Go on: try again, or be stopped."""
-        if connection is not self._current:
+        if connection is not self.current:
             return
         was_up, self.connection = self.connection is not None, None
-        self._current = None
+        self.current = None
         if self._stopped:
             waiting, self._stopped = self._stopped, []
             self._set("stopped", "stopped")
@@ -251,10 +258,10 @@ class Line:
 class _Factory(protocol.ClientFactory):
     noisy = False
 
-    def __init__(self, make: Callable[[], SmppConnection]) -> None:
+    def __init__(self, make: Callable[[str], SmppConnection]) -> None:
         self._make = make
 
     def buildProtocol(self, addr: IAddress | None) -> SmppConnection:
-        connection = self._make()
+        connection = self._make(str(getattr(addr, "host", None) or "unix"))
         connection.factory = self
         return connection

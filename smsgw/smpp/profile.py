@@ -22,6 +22,7 @@ class Profile:
     enquire_misses: int = 2  # unanswered enquire_links in a row that close the session (E-D25)
     response_s: float = 30.0  # our request to its response
     idle_s: float = 0.0  # time without activity of the client after which we unbind (L-D3)
+    idle_unbind: bool = True  # False: close without a word (L-D3)
     unbind_grace_s: float = 5.0  # how long outstanding answers are waited for (spec/smpp.md §6)
     stall_s: float = 30.0  # how long a peer may leave our octets unread before it is cut off
     failed_binds: int = 3  # refused binds that close the connection (L-D14)
@@ -30,8 +31,17 @@ class Profile:
     unbound: int = 100  # of them, of one address, that have not bound yet
     # A client below 3.4 gets the rules of 3.3 (E-D23); False: those of 3.4 without TLVs (L-D13).
     strict_33: bool = True
-    # Operations not served are answered by generic_nack (L-D11); False: by their own response.
+    accept_v33: bool = True  # False: such a client is refused (L-D13)
+    strict_system_type: bool = False  # True: any but the empty one is refused (W-D3)
+    # Operations other than submit_sm are answered by generic_nack (L-D11). False: query_sm,
+    # cancel_sm and replace_sm are served (E-D29, W-D4), the rest is answered by its own response.
     nack_unserved: bool = False
+    # How far ahead schedule_delivery_time may be, and how long validity_period (L-D21); 0: a longer
+    # validity is taken, and shortened to what the gateway keeps.
+    max_schedule_s: int = 30 * 86_400
+    max_validity_s: int = 0
+    # Every data_coding that has a meaning is taken; False: those of L-D19.
+    any_coding: bool = True
     # Refusals have the statuses of spec/link-smpp.md 4.4; False: those of E-D15 and E-D16.
     link_statuses: bool = False
     # Statuses from 0x400 on are used; False: ESME_RSUBMITFAIL in their place (E-D15).
@@ -56,6 +66,9 @@ LINK = Profile(
     idle_s=300.0,  # L-R6
     strict_33=False,
     nack_unserved=True,
+    any_coding=False,
+    max_schedule_s=7 * 86_400,
+    max_validity_s=7 * 86_400,
     link_statuses=True,
 )
 PROFILES = {profile.name: profile for profile in (STANDARD, WEBSMPP, LINK)}

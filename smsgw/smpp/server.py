@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from smsgw.certificates import names_of
 from smsgw.login import Login
 from smsgw.refusals import Reason, Refusal
 from smsgw.smpp.connection import SmppConnection
@@ -21,14 +22,18 @@ from smsgw.smpp.pdu import (
     BindReceiver,
     BindTransceiver,
     BindTransmitter,
+    CancelSm,
     DeliverSm,
     GenericNack,
     Pdu,
+    QuerySm,
+    ReplaceSm,
     SubmitSm,
 )
 from smsgw.smpp.profile import Profile
 from smsgw.smpp.segments import Segments, Told
 from smsgw.smpp.states import Role, State
+from smsgw.smpp.trace import Traces
 from smsgw.smpp.versions import answer_with
 
 
@@ -45,9 +50,13 @@ class Gate(Protocol):
         """Check a bind's credential."""
         ...
 
-    def bind_allowed(self, login: Login) -> bool:
-        """True if the credential may have one more session; sessions count from ``bound`` to
-        ``unbound``.
+    def admit(
+        self, session: "EsmeSession", login: Login, bind_type: str
+    ) -> "Deferred[Refusal | None]":
+        """Why the login may not have one more session of this type, None: it may.
+
+        Sessions count from ``bound`` to ``unbound``. What is in the way may be asked first whether
+        it is still there, so the answer may take seconds.
         """
         ...
 
@@ -64,6 +73,12 @@ class Gate(Protocol):
     def submit(self, session: "EsmeSession", pdus: list[SubmitSm]) -> None:
         """Messages of one read; ``session.answer`` takes the responses later, in any order, in
         batches.
+        """
+        ...
+
+    def ask(self, session: "EsmeSession", pdus: list[QuerySm | CancelSm | ReplaceSm]) -> None:
+        """What the client asks of messages it has submitted; ``session.answer`` as for
+        ``submit``.
         """
         ...
 
@@ -117,6 +132,7 @@ class EsmeSession:
                 enquire_misses=profile.enquire_misses,
                 response_s=profile.response_s,
                 idle_s=profile.idle_s,
+                idle_unbind=profile.idle_unbind,
                 unbind_grace_s=profile.unbind_grace_s,
             ),
             stall_s=profile.stall_s,
@@ -129,6 +145,11 @@ class EsmeSession:
     def peer(self) -> str:
         """The client's address as text."""
         return self.connection.peer
+
+    @property
+    def orderly(self) -> bool:
+        """True if the session ended by unbind, whoever began."""
+        return self.connection.session.orderly
 
     @property
     def room(self) -> int:
@@ -174,6 +195,10 @@ class EsmeSession:
         """Cut the session off."""
         self.connection.abort(reason)
 
+    def probe(self, within_s: float) -> "Deferred[None]":
+        """Ask whether the client is there; see ``SmppConnection.probe``."""
+        return self.connection.probe(within_s)
+
     # What the connection tells
 
     def bind_requested(self, connection: SmppConnection, pdu: Bind) -> None:
@@ -188,6 +213,10 @@ class EsmeSession:
             self._refuse(pdu, Status.ESME_RSYSERR, "shutting down")
         elif self.version < VERSION_34 and isinstance(pdu, BindTransceiver):
             self._refuse(pdu, Status.ESME_RINVCMDID, nack=True)  # 3.3 has none (E-D23)
+        elif old and not self.profile.accept_v33:
+            self._refuse(pdu, Status.ESME_RBINDFAIL, why="its version is below 3.4")  # L-D13
+        elif pdu.system_type and self.profile.strict_system_type:
+            self._refuse(pdu, Status.ESME_RINVSYSTYP, why="system_type is not empty")  # W-D3
         else:
             answer = self._gate.login(self.system_id, _text(pdu.password), self.peer)
             answer.addCallback(self._logged_in, pdu)
@@ -203,7 +232,7 @@ class EsmeSession:
         """Hot path: submits go to the Gate as one batch."""
         submits = [pdu for pdu in pdus if isinstance(pdu, SubmitSm)]
         if len(submits) < len(pdus):
-            self.answer([self._unserved(pdu) for pdu in pdus if not isinstance(pdu, SubmitSm)])
+            self._others([pdu for pdu in pdus if not isinstance(pdu, SubmitSm)])
         if self._factory.draining:
             self.answer([pdu.response(Status.ESME_RSYSERR) for pdu in submits])
         elif submits:
@@ -249,6 +278,22 @@ class EsmeSession:
             self.log.warn("{count} MO too long for {session}", count=len(contexts), session=self)
             self._gate.delivered(self, [(each, Status.ESME_RINVMSGLEN) for each in contexts])
 
+    def _others(self, pdus: list[Pdu]) -> None:
+        """Requests other than submit_sm."""
+        asked = []
+        answers = []
+        for pdu in pdus:
+            if not isinstance(pdu, QuerySm | CancelSm | ReplaceSm) or self.profile.nack_unserved:
+                answers.append(self._unserved(pdu))
+            elif self._factory.draining:
+                answers.append(pdu.response(Status.ESME_RSYSERR))
+            else:
+                asked.append(pdu)
+        if answers:
+            self.answer(answers)
+        if asked:
+            self._gate.ask(self, asked)
+
     def _unserved(self, pdu: Pdu) -> Pdu:
         """The answer to an operation that is legal, but not served in this release."""
         if self.profile.nack_unserved:
@@ -264,19 +309,35 @@ class EsmeSession:
         if self._waits():
             self._refuse(pdu, Status.ESME_RSYSERR, "internal error")
 
-    def _logged_in(self, result: Login | Refusal, pdu: Bind) -> None:
+    def _logged_in(self, result: Login | Refusal, pdu: Bind) -> "Deferred[None] | None":
+        if not self._waits():
+            return None
+        if isinstance(result, Login):
+            bind_type = _BIND_TYPES[type(pdu)]
+            needed = result.certificate
+            if needed and needed not in names_of(self.connection.transport):
+                result = Refusal(Reason.PERMISSION_DENIED, "it has not shown its certificate")
+            elif result.may_bind(bind_type):
+                admitted = self._gate.admit(self, result, bind_type)
+                return admitted.addCallback(self._looked_at, result, pdu)
+            else:
+                result = Refusal(Reason.PERMISSION_DENIED)
+        self._looked_at(result, None, pdu)
+        return None
+
+    def _looked_at(self, refusal: Refusal | None, login: Login | None, pdu: Bind) -> None:
         if not self._waits():
             return
-        if isinstance(result, Login) and not self._gate.bind_allowed(result):
-            result = Refusal(Reason.TOO_MANY_BINDS)
-        if isinstance(result, Refusal):
-            reason = result.reason
+        if refusal is not None:
+            reason = refusal.reason
             close = reason.name.lower().replace("_", " ") if reason in _CLOSING else ""
-            self._refuse(pdu, self.profile.status(reason), close, why=reason.answer.text)
+            why = refusal.detail or reason.answer.text
+            self._refuse(pdu, self.profile.status(reason), close, why=why)
         elif self._factory.draining:
             self._refuse(pdu, Status.ESME_RSYSERR, "shutting down")
         else:
-            self._accept(result, pdu)
+            assert login is not None
+            self._accept(login, pdu)
 
     def _refuse(
         self, pdu: Bind, status: int, close: str = "", nack: bool = False, why: str = ""
@@ -336,8 +397,11 @@ class SmppServerFactory(protocol.ServerFactory):
     noisy = False
     log = Logger()
 
-    def __init__(self, gate: Gate, profile: Profile, clock: IReactorTime) -> None:
+    def __init__(
+        self, gate: Gate, profile: Profile, clock: IReactorTime, traces: Traces | None = None
+    ) -> None:
         self.gate = gate
+        self._traces = traces
         self.profile = profile
         self.clock = clock
         self.sessions: set[EsmeSession] = set()  # the bound ones
@@ -359,10 +423,14 @@ class SmppServerFactory(protocol.ServerFactory):
             self.log.info("connection from {peer}: there are too many", peer=peer)
             return _Unwelcome()
         session = EsmeSession(self)
+        # As the listener knows it, which may have it from a proxy.
+        session.connection.peer = peer
         session.connection.factory = self
         self._connected.add(session)
         self._unbound[session] = peer
         self._unbound_of[peer] = unbound + 1
+        if self._traces is not None:
+            self._traces.meet(session.connection)
         return session.connection
 
     def joined(self, session: EsmeSession) -> None:

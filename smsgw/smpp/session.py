@@ -126,6 +126,11 @@ class Session:
         """Our requests that wait for an answer."""
         return len(self._outgoing.entries)
 
+    @property
+    def unread(self) -> bytes:
+        """Octets of a PDU of the peer that has not come whole."""
+        return self._framer.rest
+
     def take(self) -> bytes:
         """The octets to write now; each is given once."""
         out = self._out
@@ -488,13 +493,22 @@ class Session:
         elif self.state in LEAVING and self._unbind:
             self.end("no answer to unbind")
 
-    def _keep_alive(self, now: float) -> None:
-        verdict = self._liveness.look(now)
-        if verdict is Verdict.ASK:
+    def enquire(self, now: float) -> None:
+        """Ask the peer whether it is there, unless it is being asked; what becomes of it is as with
+        the session's own keep-alive.
+        """
+        if self.state in BOUND and not self._liveness.asked:
             sequence = self._next()
             self._liveness.ask(sequence, now)
             self._out.append(encode(EnquireLink(sequence=sequence)))
-        elif verdict is Verdict.IDLE:
+
+    def _keep_alive(self, now: float) -> None:
+        verdict = self._liveness.look(now)
+        if verdict is Verdict.ASK:
+            self.enquire(now)
+        elif verdict is Verdict.IDLE and self.timers.idle_unbind:
             self.unbind(now)
+        elif verdict is Verdict.IDLE:
+            self.end(f"idle for {self.timers.idle_s:g} s", orderly=True)
         elif verdict is Verdict.DEAD:
             self.end("enquire_link unanswered")

@@ -1,12 +1,13 @@
 """Between PDUs and ``Message``: the one place where wire fields get the gateway's meaning and
 back."""
 
+import re
 from collections.abc import Sequence
 from zlib import crc32
 
-from attrs import define, evolve
+from attrs import evolve
 
-from smsgw.identities import to_guid, to_hex
+from smsgw.identities import MESSAGE, from_guid, to_guid, to_hex
 from smsgw.message import UDHI, Message, MessageState, Receipt
 from smsgw.refusals import Reason, Refusal
 from smsgw.smpp import receipt, times
@@ -23,11 +24,15 @@ from smsgw.smpp.constants import (
     Tag,
 )
 from smsgw.smpp.pdu import DeliverSm, SubmitSm
-from smsgw.text import coding, numbers, parts
+from smsgw.text import coding, parts
 
 _SUBMIT_TYPES = frozenset({0, ESM_DELIVERY_ACK, ESM_USER_ACK})
 _MAX_PRIORITY = 4  # of 5.0; 3.4 has 3
 _REGISTERED_RESERVED = 0xE0
+# Of registered_delivery: acknowledgements of the handset (they come as MO), intermediate states.
+_PASSED_ON = 0x0C | REGISTERED_INTERMEDIATE
+_NEAR_DEFAULT_MS = 60_000
+_HEX = re.compile(r"[0-9A-Fa-f]{1,8}")
 _FLASH_SUBUNIT = b"\x01"
 _SAR = frozenset(
     int(tag) for tag in (Tag.SAR_MSG_REF_NUM, Tag.SAR_TOTAL_SEGMENTS, Tag.SAR_SEGMENT_SEQNUM)
@@ -62,10 +67,11 @@ _TRAVELLING = frozenset(
 )
 
 
-def message_of(pdu: SubmitSm, now_ms: int) -> Message | Refusal:
+def message_of(pdu: SubmitSm, now_ms: int, any_coding: bool = True) -> Message | Refusal:
     """The message of a submit_sm, its octets as one part; or what is wrong with its fields.
 
-    ``now_ms`` (since 1970) is what relative times count from.
+    ``now_ms`` (since 1970) is what relative times count from. Without ``any_coding`` only those of
+    L-D19 (``spec/link-smpp.md``) are taken.
     """
     esm_class = pdu.esm_class
     data_coding = pdu.data_coding
@@ -77,12 +83,13 @@ def message_of(pdu: SubmitSm, now_ms: int) -> Message | Refusal:
         return Refusal(
             Reason.BAD_REGISTERED_DELIVERY, f"registered_delivery {pdu.registered_delivery}"
         )
-    if pdu.replace_if_present_flag:
-        one = pdu.replace_if_present_flag == 1
-        return Refusal(Reason.REPLACE_NOT_SUPPORTED if one else Reason.BAD_REPLACE_FLAG)
+    if pdu.replace_if_present_flag > 1:
+        return Refusal(
+            Reason.BAD_REPLACE_FLAG, f"replace_if_present_flag {pdu.replace_if_present_flag}"
+        )
     if pdu.sm_default_msg_id:
         return Refusal(Reason.UNKNOWN_DEFAULT_MESSAGE, f"sm_default_msg_id {pdu.sm_default_msg_id}")
-    if not coding.known(data_coding):
+    if not (coding.named(data_coding) if any_coding else coding.known(data_coding)):
         return Refusal(Reason.BAD_CODING, f"data_coding 0x{data_coding:02x}")
 
     octets = pdu.short_message
@@ -186,12 +193,15 @@ def _concatenated(esm_class: int, octets: bytes, sar: dict[int, int]) -> tuple[i
 
 
 def submit_of(message: Message, part: int, now_ms: int, default_validity_ms: int) -> SubmitSm:
-    """The submit_sm that sends one part to a carrier; a validity other than the default is passed
-    on."""
-    start = max(message.schedule_at, message.accepted_at)
+    """The submit_sm that sends one part to a carrier.
+
+    What is left of the validity goes with it, cut to a second, unless that is the default to a
+    minute.
+    """
+    left = message.expires_at - now_ms
     validity = b""
-    if message.expires_at - start != default_validity_ms:
-        validity = times.format_relative(max(1000, message.expires_at - now_ms))
+    if not -_NEAR_DEFAULT_MS < left - default_validity_ms < _NEAR_DEFAULT_MS:
+        validity = times.format_relative(max(1000, left - left % 1000))
     return SubmitSm(
         service_type=message.service_type.encode("latin-1"),
         source_addr_ton=message.source_ton,
@@ -204,55 +214,13 @@ def submit_of(message: Message, part: int, now_ms: int, default_validity_ms: int
         protocol_id=message.protocol_id,
         priority_flag=message.priority,
         validity_period=validity,
-        registered_delivery=1 if message.registered_delivery & REGISTERED_MASK else 0,
+        # The gateway hears of success and failure alike, and tells what was asked for.
+        registered_delivery=(1 if message.registered_delivery & REGISTERED_MASK else 0)
+        | message.registered_delivery & _PASSED_ON,
         data_coding=message.data_coding,
         short_message=message.parts[part],
         tlvs=message.tlvs,
     )
-
-
-@define(frozen=True)
-class Rewriting:
-    """What a carrier gets in place of what the message has: fields of submit_sm with their
-    values."""
-
-    fields: tuple[tuple[str, int | bytes], ...] = ()
-
-    def apply(self, pdu: SubmitSm) -> None:
-        """Writes them into ``pdu``."""
-        for name, value in self.fields:
-            setattr(pdu, name, value)
-
-
-def rewriting(
-    sender: str = "",
-    source_ton: int | None = None,
-    source_npi: int | None = None,
-    dest_ton: int | None = None,
-    dest_npi: int | None = None,
-    protocol_id: int | None = None,
-) -> Rewriting | None:
-    """The rewriting of these values, None if there is nothing to rewrite.
-
-    ``sender``, unless empty, is the source of all, with the TON and NPI of its form; the others are
-    set as they are, unless None.
-    """
-    fields: dict[str, int | bytes | None] = {}
-    if sender:
-        fields["source_addr"] = sender.encode("latin-1")
-        found = numbers.detect_source(sender, numbers.UNKNOWN, "")
-        if not isinstance(found, Reason):
-            _, fields["source_addr_ton"], fields["source_addr_npi"] = found
-    given = {
-        "source_addr_ton": source_ton,
-        "source_addr_npi": source_npi,
-        "dest_addr_ton": dest_ton,
-        "dest_addr_npi": dest_npi,
-        "protocol_id": protocol_id,
-    }
-    fields.update((name, value) for name, value in given.items() if value is not None)
-    kept = tuple((name, value) for name, value in fields.items() if value is not None)
-    return Rewriting(kept) if kept else None
 
 
 def mo_of(pdu: DeliverSm) -> Message:
@@ -334,6 +302,20 @@ def id_text(message: Message, id_format: str) -> str:
     if id_format == "decimal":
         return str(message.id)
     return to_guid(message.id) if id_format == "uuid" else to_hex(message.id)
+
+
+def id_of(text: str) -> tuple[int, int]:
+    """The id, or the 3.3 alias, of a message that a client names in whatever form it was told; 0
+    for what is none.
+
+    An alias is eight hex digits, as in the response, or ten decimal ones, as in the receipt.
+    """
+    if len(text) <= 8:
+        return 0, int(text, 16) if _HEX.fullmatch(text) else 0
+    if text.isascii() and text.isdecimal() and len(text) <= 19:
+        return (0, int(text)) if len(text) == 10 else (int(text), 0)
+    found = from_guid(text)
+    return (found[0], 0) if found is not None and found[1] == MESSAGE else (0, 0)
 
 
 def receipt_of(

@@ -87,7 +87,7 @@ def _engine(url: str) -> Engine:
         poolclass=SingletonThreadPool,
         # Errors go to the log, and parameters are texts, hashes and encrypted passwords.
         hide_parameters=True,
-        # The journal's statements come in some 200 forms; all are to stay prepared.
+        # The journal's statements come in some 300 forms; all are to stay prepared.
         connect_args={"cached_statements": 512, "timeout": 5},
     )
 

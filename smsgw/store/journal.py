@@ -12,9 +12,14 @@ account has its receipt) gather for up to 5 ms before they start a transaction o
 with the next one that is started. Only ``new`` messages, which depend on nothing, are committed
 before them; whatever else is handed in keeps its place.
 
-Each of the changes is applied whole or not at all. If a merged transaction fails, the
-changes are tried again one by one, so that one that cannot be stored harms no other; a full disk
-fails each of them, and the journal goes on trying with whatever comes next.
+Each of the changes is applied whole or not at all. If a merged transaction fails, its halves are
+tried, and theirs, so that one that cannot be stored harms no other; a full disk fails each of them,
+and the journal goes on trying with whatever comes next.
+
+The store has the last word on money: the statement that adds to balances leaves out one that would
+fall below what its account may owe, and the transaction that lacks a row of it is taken back. So of
+nodes that know nothing of each other only one spends the last credit. The changes that could not be
+paid fail with ``Overdrawn``; that is no failure of the store.
 
 Reads (``run``) wait their turn on the same thread between two transactions: SQLite before 3.51.3
 can lose committed pages when several connections share a WAL database, so there is only the one
@@ -22,29 +27,24 @@ connection.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
 
 from attrs import define, field
-from sqlalchemy import Connection, Engine, Table
+from sqlalchemy import Connection, Engine
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from smsgw.store import schema
+from smsgw.figures import SECONDS, SIZES, Histogram
+from smsgw.store import schema, statements
+from smsgw.store.statements import Row
 
 T = TypeVar("T")
-Row = Sequence[object]
 _log = Logger()
 
-# Rows of one statement: many enough that the GIL is given up and taken back seldom
-# (``executemany`` does that for every row), few enough that statements stay cached.
-# Fewer than _SMALL have a statement of their own number of rows.
-_LARGE = 200
-_SMALL = 20
 _MAX_CHANGES = 2_000
 _SOON_S = 0.005
 _SOON_ROWS = 50
@@ -54,11 +54,20 @@ class StoreFailed(Exception):
     """Changes were not stored; nothing of them is in effect. The text says why."""
 
 
+class Overdrawn(StoreFailed):
+    """Changes were not stored because a prepaid account has not what they charge."""
+
+
 @define
 class Changes:
     """What one step of the journey writes. Rows are tuples in the order of the table's columns."""
 
     messages: list[Row] = field(factory=list)
+    rewritten: list[Row] = field(factory=list)  # messages that are there, as they are from now on
+    # (account, alias, message): the number of 32 bits by which a 3.3 session knows a message.
+    aliases: list[Row] = field(factory=list)
+    batches: list[Row] = field(factory=list)
+    answers: list[Row] = field(factory=list)  # see answers.py
     # (message id, state, error, network_error, done_at): the message has reached this state, no
     # receipt is awaited.
     closed: list[Row] = field(factory=list)
@@ -72,14 +81,20 @@ class Changes:
     early_receipts: list[Row] = field(factory=list)
     # (carrier, carrier id)
     early_matched: list[tuple[str, str]] = field(factory=list)
+    segments: list[Row] = field(factory=list)  # parts of MO that wait, see flow/join.py
+    segments_done: list[int] = field(factory=list)
     # Each is added to the balance of its account as well.
     ledger: list[schema.LedgerRow] = field(factory=list)
     # (account, day as YYYYMMDD, parts): added to what the account has used.
     usage: list[tuple[str, int, int]] = field(factory=list)
-    members: list[Row] = field(factory=list)  # of lists of numbers
+    lists: list[Row] = field(factory=list)  # of numbers, new or changed
+    members: list[Row] = field(factory=list)
     # (list, number)
     members_removed: list[tuple[int, str]] = field(factory=list)
     dead: list[Row] = field(factory=list)
+    # Ids of rows of ``dead`` that go back to their queues, or are dropped.
+    raised: list[int] = field(factory=list)
+    actions: list[schema.ActionRow] = field(factory=list)  # of operators, for the audit
     # It may wait a few milliseconds for a transaction to go with.
     soon: bool = False
     # It inserts new messages and their entries, and so depends on nothing that waits.
@@ -150,6 +165,8 @@ class Journal:
         self.failures = 0
         self.failing = ""  # why the last transaction failed, "" if it did not
         self.seconds = 0.0
+        self.sizes = Histogram(SIZES)  # changes of one transaction
+        self.durations = Histogram(SECONDS)
 
     def start(self) -> None:
         """Starts the thread."""
@@ -213,25 +230,35 @@ class Journal:
             return ()
 
     def _commit(self, connection: Connection, batch: Batch) -> None:
+        failure = self._written(connection, batch)
+        if failure is not None and len(batch) > 1:
+            middle = len(batch) // 2
+            self._commit(connection, batch[:middle])
+            self._commit(connection, batch[middle:])
+        else:
+            self._reactor.callFromThread(self._tell, batch, failure)
+
+    def _written(self, connection: Connection, batch: Batch) -> Failure | None:
+        """Writes the batch in one transaction, and counts it; why it was not written, else None."""
         started = time.perf_counter()
         try:
-            _store(connection, [changes for changes, _ in batch])
+            write(connection, [changes for changes, _ in batch])
+        except Overdrawn:
+            return Failure()
         except Exception as error:
             self.failures += 1
             self.failing = _why(error)
-            if len(batch) > 1:
-                for one in batch:
-                    self._commit(connection, [one])
-                return
-            failure = Failure(StoreFailed(self.failing))
-            self._reactor.callFromThread(self._tell, batch, failure)
+            return Failure(StoreFailed(self.failing))
         else:
             self.transactions += 1
             self.changes += len(batch)
+            self.sizes.add(len(batch))
             self.failing = ""
-            self._reactor.callFromThread(self._tell, batch, None)
+            return None
         finally:
-            self.seconds += time.perf_counter() - started
+            took = time.perf_counter() - started
+            self.seconds += took
+            self.durations.add(took)
 
     def _tell(self, batch: Batch, failure: Failure | None) -> None:
         for _, done in batch:
@@ -258,13 +285,13 @@ def _why(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).splitlines()[0][:200]
 
 
-def _store(connection: Connection, batch: list[Changes]) -> None:
+def write(connection: Connection, batch: list[Changes]) -> None:
     """Writes all changes of the batch in one transaction.
 
     The order of the statements lets one batch put an entry and settle it, or insert a message and
     close it.
     """
-    merged = batch[0] if len(batch) == 1 else _merged(batch)
+    merged = batch[0] if len(batch) == 1 else together(batch)
     # The driver's cursor: binding thousands of values through SQLAlchemy costs ten times as much.
     cursor = connection.connection.cursor()
     execute = cursor.execute
@@ -274,35 +301,60 @@ def _store(connection: Connection, batch: list[Changes]) -> None:
     driver.executescript("BEGIN IMMEDIATE")
     try:
         if merged.messages:
-            _insert(execute, schema.message, merged.messages)
+            statements.insert(execute, schema.message, merged.messages)
+        if merged.rewritten:
+            statements.insert(execute, schema.message, merged.rewritten, replace=True)
+        if merged.aliases:
+            statements.insert(execute, schema.alias, merged.aliases, replace=True)
+        if merged.batches:
+            statements.insert(execute, schema.batch, merged.batches)
+        if merged.answers:
+            statements.insert(execute, schema.answer, merged.answers)
         if merged.parts:
-            _insert(execute, schema.part, merged.parts, replace=True)
+            statements.insert(execute, schema.part, merged.parts, replace=True)
         if merged.entries:
-            _insert(execute, schema.queue, merged.entries)
+            statements.insert(execute, schema.queue, merged.entries)
         if merged.moved:
-            _update(execute, "message", ("id",), ("state",), merged.moved)
+            statements.update(execute, "message", ("id",), ("state",), merged.moved)
         if merged.closed:
             columns = ("state", "error", "network_error", "done_at")
-            _update(execute, "message", ("id",), columns, merged.closed, also=", open_until = NULL")
+            statements.update(
+                execute, "message", ("id",), columns, merged.closed, also=", open_until = NULL"
+            )
         if merged.postponed:
-            _update(execute, "queue", ("id",), ("due", "attempts"), merged.postponed)
+            statements.update(execute, "queue", ("id",), ("due", "attempts"), merged.postponed)
         if merged.settled:
-            _delete(execute, "queue", ("id",), [(id,) for id in merged.settled])
+            statements.delete(execute, "queue", ("id",), [(id,) for id in merged.settled])
         if merged.early_receipts:
-            _insert(execute, schema.early_receipt, merged.early_receipts, replace=True)
+            statements.insert(execute, schema.early_receipt, merged.early_receipts, replace=True)
         if merged.early_matched:
-            _delete(execute, "early_receipt", ("carrier", "carrier_id"), merged.early_matched)
+            statements.delete(
+                execute, "early_receipt", ("carrier", "carrier_id"), merged.early_matched
+            )
+        if merged.segments:
+            statements.insert(execute, schema.segment, merged.segments, replace=True)
+        if merged.segments_done:
+            statements.delete(execute, "segment", ("id",), [(id,) for id in merged.segments_done])
         if merged.ledger:
-            _insert(execute, schema.ledger, merged.ledger)
-            _add_up(execute, "balance", ("account",), "amount", _sums(merged.ledger))
+            statements.insert(execute, schema.ledger, merged.ledger)
+            sums = [(row[1], row[3]) for row in merged.ledger]  # account, amount
+            if not statements.add_to_balances(execute, sums):
+                raise Overdrawn("not enough credit")
         if merged.usage:
-            _add_up(execute, "usage", ("account", "day"), "parts", merged.usage)
+            statements.add_up(execute, "usage", ("account", "day"), "parts", merged.usage)
+        if merged.lists:
+            statements.insert(execute, schema.number_list, merged.lists, replace=True)
         if merged.members_removed:
-            _delete(execute, "list_member", ("list", "number"), merged.members_removed)
+            statements.delete(execute, "list_member", ("list", "number"), merged.members_removed)
         if merged.members:
-            _insert(execute, schema.list_member, merged.members, replace=True)
+            statements.insert(execute, schema.list_member, merged.members, replace=True)
+        if merged.raised:
+            statements.delete(execute, "dead", ("id",), [(id,) for id in merged.raised])
         if merged.dead:
-            _insert(execute, schema.dead, merged.dead)
+            # An entry may be found to have expired by its consumer and by the clock at once.
+            statements.insert(execute, schema.dead, merged.dead, replace=True)
+        if merged.actions:
+            statements.insert(execute, schema.action, merged.actions)
         driver.commit()
     except BaseException:
         # On a full disk SQLite may have rolled back by itself already.
@@ -313,10 +365,15 @@ def _store(connection: Connection, batch: list[Changes]) -> None:
         cursor.close()
 
 
-def _merged(batch: list[Changes]) -> Changes:
+def together(batch: list[Changes]) -> Changes:
+    """Changes that do what all of these do, one after the other."""
     all = Changes()
     for c in batch:
         all.messages += c.messages
+        all.rewritten += c.rewritten
+        all.aliases += c.aliases
+        all.batches += c.batches
+        all.answers += c.answers
         all.closed += c.closed
         all.moved += c.moved
         all.entries += c.entries
@@ -325,11 +382,16 @@ def _merged(batch: list[Changes]) -> Changes:
         all.parts += c.parts
         all.early_receipts += c.early_receipts
         all.early_matched += c.early_matched
+        all.segments += c.segments
+        all.segments_done += c.segments_done
         all.ledger += c.ledger
         all.usage += c.usage
+        all.lists += c.lists
         if c.members or c.members_removed:
             _merge_members(all, c)
         all.dead += c.dead
+        all.raised += c.raised
+        all.actions += c.actions
     return all
 
 
@@ -341,105 +403,3 @@ def _merge_members(all: Changes, later: Changes) -> None:
     all.members_removed = [key for key in all.members_removed if key not in added]
     all.members += later.members
     all.members_removed += later.members_removed
-
-
-Execute = Callable[[str, Sequence[Any]], object]
-
-
-def _many(execute: Execute, sql: Callable[[int], str], rows: Sequence[Row]) -> None:
-    """Runs the statement of ``sql(number of rows)`` over all rows, in a few sizes so that it stays
-    cached."""
-    start = 0
-    left = len(rows)
-    while left:
-        size = _LARGE if left >= _LARGE else _SMALL if left >= _SMALL else left
-        values = [value for row in rows[start : start + size] for value in row]
-        execute(sql(size), values)
-        start += size
-        left -= size
-
-
-def _insert(execute: Execute, table: Table, rows: Sequence[Row], replace: bool = False) -> None:
-    if replace:
-        # Of several rows for one key the last one holds (the key's columns come first).
-        width = len(table.primary_key.columns)
-        rows = list({tuple(row[:width]): row for row in rows}.values())
-    _many(execute, lambda n: _insert_sql(table, n, replace), rows)
-
-
-@lru_cache(512)
-def _insert_sql(table: Table, rows: int, replace: bool) -> str:
-    columns = [c.name for c in table.columns]
-    sql = f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES {_marks(len(columns), rows)}"
-    if replace:
-        key = [c.name for c in table.primary_key.columns]
-        values = ", ".join(f"{c} = excluded.{c}" for c in columns if c not in key)
-        sql += f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {values}"
-    return sql
-
-
-def _sums(entries: Iterable[schema.LedgerRow]) -> list[tuple[str, int]]:
-    return [(entry.account, entry.amount) for entry in entries]
-
-
-def _add_up(
-    execute: Execute, table: str, key: tuple[str, ...], column: str, rows: Iterable[Row]
-) -> None:
-    """Adds the last value of each row to ``column`` of the row of ``table`` with its key."""
-    sums: dict[tuple[object, ...], Any] = {}
-    for row in rows:
-        sums[tuple(row[:-1])] = sums.get(tuple(row[:-1]), 0) + row[-1]
-    added = [(*where, amount) for where, amount in sums.items()]
-    _many(execute, lambda n: _add_up_sql(table, key, column, n), added)
-
-
-@lru_cache(512)
-def _add_up_sql(table: str, key: tuple[str, ...], column: str, rows: int) -> str:
-    names = ", ".join((*key, column))
-    return (
-        f"INSERT INTO {table} ({names}) VALUES {_marks(len(key) + 1, rows)} "
-        f"ON CONFLICT ({', '.join(key)}) DO UPDATE "
-        f"SET {column} = {table}.{column} + excluded.{column}"
-    )
-
-
-def _update(
-    execute: Execute,
-    table: str,
-    key: tuple[str, ...],
-    columns: tuple[str, ...],
-    rows: Iterable[Row],
-    also: str = "",
-) -> None:
-    # Of several rows for one key the last one holds: a statement must not meet a row twice.
-    width = len(key)
-    latest = list({tuple(row[:width]): row for row in rows}.values())
-    _many(execute, lambda n: _update_sql(table, key, columns, n, also), latest)
-
-
-@lru_cache(512)
-def _update_sql(
-    table: str, key: tuple[str, ...], columns: tuple[str, ...], rows: int, also: str
-) -> str:
-    names = key + columns
-    values = ", ".join(f"{c} = new.{c}" for c in columns)
-    where = " AND ".join(f"{table}.{k} = new.{k}" for k in key)
-    return (
-        f"WITH new ({', '.join(names)}) AS (VALUES {_marks(len(names), rows)}) "
-        f"UPDATE {table} SET {values}{also} FROM new WHERE {where}"
-    )
-
-
-def _delete(execute: Execute, table: str, key: tuple[str, ...], rows: Sequence[Row]) -> None:
-    _many(execute, lambda n: _delete_sql(table, key, n), rows)
-
-
-@lru_cache(512)
-def _delete_sql(table: str, key: tuple[str, ...], rows: int) -> str:
-    if len(key) == 1:
-        return f"DELETE FROM {table} WHERE {key[0]} IN ({', '.join('?' * rows)})"
-    return f"DELETE FROM {table} WHERE ({', '.join(key)}) IN (VALUES {_marks(len(key), rows)})"
-
-
-def _marks(columns: int, rows: int) -> str:
-    return ", ".join(["(" + ", ".join("?" * columns) + ")"] * rows)

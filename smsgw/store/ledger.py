@@ -1,13 +1,20 @@
 """The ledger and the balances that it adds up to, for what is not on the hot path (the journal
 writes charges and refunds)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import Connection, insert, select, text
 
+from smsgw.identities import first_of
 from smsgw.provisioning import Account
+from smsgw.provisioning.parents import LEVELS
 from smsgw.rules.money import Entry, amount
-from smsgw.store import schema
+from smsgw.store import records, schema
+
+_AHEAD_MS = 24 * 3600_000  # by which ids may be ahead of a clock that was set back
+_LATEST = (1 << 63) - 1
 
 _ADD = text(
     "INSERT INTO balance (account, amount) VALUES (:account, :amount) "
@@ -51,10 +58,14 @@ def provisioned(
         enter(connection, [row])
 
 
-def balances(connection: Connection) -> dict[str, int]:
-    """The balance of every account that has one, in ten-thousandths."""
+def balances(connection: Connection, of: Collection[str] | None = None) -> dict[str, int]:
+    """The balance of every account that has one, in ten-thousandths; of a few accounts with
+    ``of``."""
     b = schema.balance.c
-    return {row.account: row.amount for row in connection.execute(select(b.account, b.amount))}
+    query = select(b.account, b.amount)
+    if of is not None:
+        query = query.where(b.account.in_(of))
+    return {row.account: row.amount for row in connection.execute(query)}
 
 
 def balance(connection: Connection, account: str) -> tuple[int, int | None] | None:
@@ -65,16 +76,67 @@ def balance(connection: Connection, account: str) -> tuple[int, int | None] | No
     return None if row is None else (row.amount, row.credit_limit)
 
 
+class Item(NamedTuple):
+    """An entry of the ledger and what a statement shows of its message."""
+
+    id: int
+    at: int
+    amount: int
+    reason: int
+    message: int | None
+    text: str
+    sender: str  # the account that sent the message: the payer may be its parent
+    destination: str
+    costcentre: str
+    private: bool
+    parts: int  # of the message, charged or given back
+
+
 def entries(
     connection: Connection, account: str, since: int, until: int, after: int, limit: int
-) -> list[schema.LedgerRow]:
+) -> list[Item]:
     """An account's entries with ``since`` <= at < ``until`` (ms), by id, those with an id above
     ``after``; ``limit`` at most."""
-    c = schema.ledger.c
+    c, m = schema.ledger.c, schema.message.c
+    # Beyond it there is nothing, and no time or id that the store could compare.
+    since, until, after = min(since, _LATEST), min(until, _LATEST), min(after, _LATEST)
+    # The ids bound what the index has to be searched for; they may run ahead of the clock.
+    above = min(max(after, first_of(since - _AHEAD_MS) - 1), _LATEST)
+    below = min(first_of(until + _AHEAD_MS), _LATEST)
     query = (
-        select(schema.ledger)
-        .where(c.account == account, c.id > after, c.at >= since, c.at < until)
+        select(
+            *(c.id, c.at, c.amount, c.reason, c.message, c.text),
+            *(m.account, m.destination, m.parts, m.content),
+        )
+        .join_from(schema.ledger, schema.message, m.id == c.message, isouter=True)
+        .where(c.account == account, c.id > above, c.id < below, c.at >= since, c.at < until)
         .order_by(c.id)
         .limit(limit)
     )
-    return [schema.LedgerRow(*row) for row in connection.execute(query)]
+    return [_item(row) for row in connection.execute(query)]
+
+
+def _item(row: Any) -> Item:
+    entry = (row.id, row.at, row.amount, row.reason, row.message, row.text)
+    if row.content is None:
+        return Item(*entry, "", "", "", False, 0)
+    of = records.billing(row.content)
+    # A refund may be of some of the parts only.
+    parts = abs(row.amount) // of.charged if of.charged else row.parts
+    return Item(*entry, row.account, row.destination, of.costcentre, of.private, parts)
+
+
+def currency(connection: Connection, account: str) -> str:
+    """The currency of an account or of the nearest one above it that has one; "" if there is
+    none."""
+    p = schema.provision.c
+    for _ in range(LEVELS):
+        query = select(p.document).where(p.kind == "account", p.name == account)
+        document = connection.execute(query).scalar()
+        if document is None:
+            break
+        form = msgspec.json.decode(document, type=Account)
+        if form.currency:
+            return form.currency
+        account = form.parent
+    return ""

@@ -12,17 +12,23 @@ import msgspec
 from sqlalchemy import Connection, delete, func, insert, select
 
 from smsgw.identities import Identities
+from smsgw.provisioning import documents, uses
 from smsgw.provisioning.accounts import Account
+from smsgw.provisioning.actions import Action
 from smsgw.provisioning.diff import SECRET, Change, diff
 from smsgw.provisioning.forms import KINDS, Form, Provisioning
 from smsgw.provisioning.parse import parse
 from smsgw.provisioning.routing import Carrier
-from smsgw.store import ledger, records, schema
+from smsgw.store import audit, ledger, records, schema
 from smsgw.store.secrets import KEY_FILE, SecretsUnusable, Vault, hash_password, verify
 
 
 class VersionMoved(Exception):
     """Somebody else has changed the provisioning since the changes were worked out."""
+
+
+class Absent(Exception):
+    """There is no form of this kind and name."""
 
 
 def version(connection: Connection) -> int:
@@ -42,6 +48,7 @@ def load(connection: Connection) -> Provisioning:
         form: Any = msgspec.json.decode(row.document, type=KINDS[row.kind])
         form = _with_secrets(form, vault.decrypt)
         result.of(row.kind)[row.name] = form
+        result.versions[row.kind, row.name] = row.version
     return result
 
 
@@ -65,7 +72,60 @@ def prepare(old: Provisioning, text: str, file: str, prune: bool = False) -> lis
     It touches no store and takes about 25 ms for each plain password, so it belongs in a thread of
     its own.
     """
-    return hashed(changes_to(old, parse(text, file, None if prune else old), prune))
+    known = Provisioning(reach=old.reach) if prune else old
+    return _ready(old, changes_to(old, parse(text, file, known), prune))
+
+
+def prepare_document(
+    old: Provisioning,
+    kind: str,
+    name: str,
+    given: dict[str, Any] | None,
+    merge: bool = False,
+    expected: int | None = None,
+) -> list[Change]:
+    """The same for one form, which is to be as the document ``given`` says, or to go (None).
+
+    ``merge`` changes only the keys that are given. Raises Absent if the form is not there to be
+    merged or to go, VersionMoved if it is not at the version ``expected``, and what ``prepare``
+    raises.
+    """
+    known = old.of(kind).get(name)
+    if expected is not None and old.versions.get((kind, name), 0) != expected:
+        raise VersionMoved
+    if known is None and (merge or given is None):
+        raise Absent
+    if given is None:
+        changes = [Change(kind, name, known, None, [f"- {kind} {name}"])]
+    else:
+        if merge and known is not None:
+            given = documents.merged(documents.document(known), given)
+        changes = changes_to(old, documents.provisioned(kind, name, given, old))
+    return _ready(old, changes)
+
+
+def prepare_relay(
+    old: Provisioning, account: str, address: str, method: str, detail: str
+) -> list[Change]:
+    """The change that a customer makes of where the messages of its number go
+    (``spec/aql.md`` 2.2), checked like a file.
+
+    Raises Absent if the account has no such number, and what ``prepare`` raises.
+    """
+    known = old.accounts.get(account)
+    number = known.relayed(address) if known is not None else None
+    if known is None or number is None:
+        raise Absent
+    document = documents.document(known)
+    place = document["number"][known.number.index(number)]
+    place["method"] = method
+    place["detail"] = detail or None
+    return _ready(old, changes_to(old, documents.provisioned("account", account, document, old)))
+
+
+def _ready(old: Provisioning, changes: list[Change]) -> list[Change]:
+    uses.check(old, changes)
+    return hashed(changes)
 
 
 def hashed(changes: Sequence[Change]) -> list[Change]:
@@ -95,11 +155,13 @@ def apply(
     at: int,
     expected: int | None = None,
     allot: Callable[[], int] | None = None,
+    action: schema.ActionRow | None = None,
 ) -> int:
     """Write ``changes`` and their audit in the caller's transaction; the version after that.
 
     Opens the balances of accounts that are prepaid for the first time. ``allot`` gives an id for
-    each of the changes; without it they follow the highest one in the store.
+    each of the changes; without it they follow the highest one in the store. ``action`` is entered
+    in the audit besides.
 
     Without changes nothing is written, and the version stays.
     ``at`` is milliseconds since 1970. Raises VersionMoved if the store's version is not
@@ -111,6 +173,8 @@ def apply(
     if not changes:
         return now
     new = now + 1
+    if action is not None:
+        audit.enter(connection, action)
     vault = Vault(key_path(connection))
     if allot is None:
         identities = Identities()
@@ -169,9 +233,25 @@ def _with_secrets(form: Any, change: Callable[[str], str]) -> Any:
             attrs.evolve(one, secret=change(one.secret)) if one.secret else one
             for one in form.number
         ]
+        logins = [
+            attrs.evolve(one, access_key=change(one.access_key)) if one.access_key else one
+            for one in form.credential
+        ]
         secret = change(form.callback_secret) if form.callback_secret else ""
-        return attrs.evolve(form, number=numbers, callback_secret=secret)
+        routes = [
+            attrs.evolve(one, actions=[_with_keys(action, change) for action in one.actions])
+            for one in form.route
+        ]
+        return attrs.evolve(
+            form, number=numbers, credential=logins, callback_secret=secret, route=routes
+        )
     return form
+
+
+def _with_keys(action: Action, change: Callable[[str], str]) -> Action:
+    kept = {name: getattr(action, name) for name in ("password", "hmac_secret")}
+    changed = {name: change(value) for name, value in kept.items() if value}
+    return attrs.evolve(action, **changed) if changed else action
 
 
 def _audited(form: Form | None, before: Form | None) -> str | None:
@@ -187,6 +267,14 @@ def _audited(form: Form | None, before: Form | None) -> str | None:
     numbers = {(one["address"], one["keyword"]): one for one in known.get("number", ())}
     for one in plain.get("number", ()):
         _blank(one, numbers.get((one["address"], one["keyword"]), {}))
+    actions = {
+        (route["sequence"], one["type"], one["url"]): one
+        for route in known.get("route", ())
+        for one in route["actions"]
+    }
+    for route in plain.get("route", ()):
+        for one in route["actions"]:
+            _blank(one, actions.get((route["sequence"], one["type"], one["url"]), {}))
     return msgspec.json.encode(plain).decode()
 
 

@@ -1,13 +1,13 @@
 """Messages as rows: how a ``Message`` becomes a row of the store and comes back."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 import msgspec
-from sqlalchemy import Connection, and_, desc, select
+from sqlalchemy import Connection, and_, desc, select, text
 
-from smsgw.message import Acknowledgement, Message, MessageState
+from smsgw.message import FORMER, Acknowledgement, Direction, Message, MessageState
 from smsgw.store import schema
 
 MESSAGE_COLUMNS = [c.name for c in schema.message.columns]
@@ -50,6 +50,8 @@ _EMPTY = {
     "private": False,
     "report_to": "",
     "via": "",
+    "queue_ms": 0,
+    "payer": "",
     "refusal": "",
     "targets": [],
 }
@@ -113,12 +115,28 @@ def _more(m: Message) -> dict[str, Any]:
         or m.private
         or m.report_to
         or m.via
+        or m.queue_ms
+        or m.payer
         or m.refusal
         or m.targets
         or m.kind != "sms"
     ):
         return _NOTHING
     return {name: getattr(m, name) for name in _SELDOM if getattr(m, name) != _EMPTY[name]}
+
+
+class Billing(NamedTuple):
+    """What a statement asks of a message; ``charged`` is for each part, in ten-thousandths."""
+
+    costcentre: str
+    private: bool
+    charged: int
+
+
+def billing(content: bytes) -> Billing:
+    """What the ``content`` column says of a message's money."""
+    c = _DECODE(content)
+    return Billing(c.more.get("costcentre", ""), c.more.get("private", False), c.charged)
 
 
 def _message(r: Any) -> Message:
@@ -187,11 +205,88 @@ def read(connection: Connection, ids: Sequence[int]) -> list[Message]:
             found[r.id] = _message(r)
         for p in connection.execute(select(schema.part).where(schema.part.c.message.in_(chunk))):
             m = found.get(p.message)
-            if m is not None:
+            if m is not None and p.number >= FORMER:
+                former = Acknowledgement(p.carrier, p.carrier_id, p.at, p.state)
+                m.former = {**m.former, p.number: former}
+            # Without a carrier it waits for one again.
+            elif m is not None and p.carrier:
                 # The state of the only part is that of its message, and is kept there only.
-                state = m.state if len(m.parts) == 1 else p.state
+                # Those of an MO are of its targets.
+                mt = m.direction == Direction.MT
+                state = m.state if mt and len(m.parts) == 1 else p.state
                 m.acknowledged[p.number] = Acknowledgement(p.carrier, p.carrier_id, p.at, state)
     return list(found.values())
+
+
+def accepted_by(
+    connection: Connection, accounts: Collection[str], since: int, before: int, limit: int
+) -> tuple[list[Message], int]:
+    """Accepted MT of these accounts among the newest ``limit`` messages with an id from ``since``
+    to below ``before``, the newest first, without acknowledgements; and the id to go on below,
+    ``since`` if there are no more."""
+    c = schema.message.c
+    query = (
+        select(schema.message).where(c.id >= since, c.id < before).order_by(desc(c.id)).limit(limit)
+    )
+    rows = list(connection.execute(query))
+    found = [
+        _message(r)
+        for r in rows
+        if r.account in accounts and r.direction == Direction.MT and r.parts
+    ]
+    return found, rows[-1].id if len(rows) == limit else since
+
+
+def received(
+    connection: Connection, account: str, number: str, after: int, limit: int
+) -> list[Message]:
+    """MO of the account to ``number`` (digits) with ids above ``after``, the first of them first,
+    without acknowledgements."""
+    c = schema.message.c
+    query = (
+        select(schema.message)
+        .where(
+            text("direction = 1"),  # as the index says it
+            c.account == account,
+            c.id > after,
+            c.destination.in_([number, "+" + number]),
+        )
+        .order_by(c.id)
+        .limit(limit)
+    )
+    return [_message(r) for r in connection.execute(query)]
+
+
+def between(
+    connection: Connection,
+    account: str,
+    direction: int,
+    since: int,
+    before: int,
+    source: str = "",
+    destination: str = "",
+    limit: int = 10_000,
+) -> tuple[list[int], int]:
+    """Ids of an account's messages among the newest ``limit`` of all with an id from ``since`` to
+    below ``before``, the newest first; and the id to go on below, ``since`` if there are no
+    more. ``source`` and ``destination`` "" are any."""
+    c = schema.message.c
+    last = connection.execute(
+        select(c.id)
+        .where(c.id >= since, c.id < before)
+        .order_by(desc(c.id))
+        .offset(limit - 1)
+        .limit(1)
+    ).scalar()
+    below = since if last is None else last
+    query = select(c.id).where(
+        c.id >= below, c.id < before, c.account == account, c.direction == direction
+    )
+    if source:
+        query = query.where(c.source == source)
+    if destination:
+        query = query.where(c.destination == destination)
+    return list(connection.execute(query.order_by(desc(c.id))).scalars()), below
 
 
 def by_carrier_id(
@@ -223,9 +318,11 @@ def overdue(connection: Connection, now_ms: int, limit: int) -> list[Message]:
 
 
 def highest_id(connection: Connection) -> int:
-    """The highest id allotted to a message, a queue or a ledger entry so far, 0 if none."""
+    """The highest id allotted to a message or a part of one, a batch, a queue or a ledger entry,
+    a list, or an action of the audit so far, 0 if none."""
     highest = 0
-    for table in (schema.message, schema.queue, schema.ledger):
+    tables = (schema.message, schema.segment, schema.batch, schema.queue, schema.ledger)
+    for table in (*tables, schema.number_list, schema.dead, schema.action):
         newest = connection.execute(select(table.c.id).order_by(desc(table.c.id)).limit(1)).scalar()
         highest = max(highest, newest or 0)
     return highest

@@ -52,13 +52,60 @@ Index(
     postgresql_where=text("open_until IS NOT NULL"),
 )
 
+# What accounts received, which a program of theirs may fetch (spec/aaisp.md A-D36).
+Index(
+    "message_received",
+    message.c.account,
+    message.c.id,
+    sqlite_where=text("direction = 1"),
+    postgresql_where=text("direction = 1"),
+)
+
+# The numbers by which 3.3 sessions know their messages (spec/smpp.md §4). They come again after
+# seven weeks; then the newest message has it.
+alias = Table(
+    "alias",
+    metadata,
+    Column("account", String, primary_key=True),
+    Column("alias", BigInteger, primary_key=True, autoincrement=False),
+    Column("message", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Messages that one request brought and one id stands for (spec/ams-websmpp.md W-D27).
+batch = Table(
+    "batch",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=False),
+    Column("account", String, nullable=False),
+    Column("accepted_at", BigInteger, nullable=False),
+    Column("messages", LargeBinary, nullable=False),  # their ids, see batches.py
+)
+
+# What requests with an Idempotency-Key were answered, for those that repeat them within 24 hours
+# (spec/aerialink.md E-D11).
+answer = Table(
+    "answer",
+    metadata,
+    Column("account", String, primary_key=True),
+    Column("credential", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("asked", LargeBinary, nullable=False),  # a digest of the request
+    Column("status", SmallInteger, nullable=False),
+    Column("content_type", String, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("answer_at", answer.c.at)
+
 # What waits to be sent or handed over. A row lives from the transaction of the state it follows
 # from to the transaction that settles it (I3).
 queue = Table(
     "queue",
     metadata,
     Column("id", Id, primary_key=True, autoincrement=False),
-    Column("queue", String, nullable=False),  # "carrier:NAME" or "account:NAME"
+    Column("queue", String, nullable=False),  # "carrier:NAME", "account:NAME", "target:NAME TARGET"
     Column("due", BigInteger, nullable=False),
     Column("kind", SmallInteger, nullable=False),  # queues.Kind
     Column("message", BigInteger, nullable=False),
@@ -68,9 +115,18 @@ queue = Table(
 )
 Index("queue_due", queue.c.queue, queue.c.due, queue.c.id)
 Index("queue_expires", queue.c.expires_at)
+# Reports about a message that wait for a target, for its status (E-D18 of spec/aerialink.md).
+Index(
+    "queue_told",
+    queue.c.message,
+    sqlite_where=text("queue >= 'target:' AND queue < 'target;'"),
+    postgresql_where=text("queue >= 'target:' AND queue < 'target;'"),
+)
 
 # What a carrier acknowledged: its id for one part of a message, by which receipts are matched.
-# Clustered by message, which rises with time, so that inserts touch few pages.
+# Clustered by message, which rises with time, so that inserts touch few pages. A part that waits
+# for another carrier after one could not deliver it has an empty carrier; what that one had is kept
+# under a number of its own (``message.FORMER``), for what it may yet say.
 part = Table(
     "part",
     metadata,
@@ -93,6 +149,16 @@ early_receipt = Table(
     Column("at", BigInteger, nullable=False),
     Column("detail", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
+)
+
+# Parts of long messages from handsets that wait for each other: taken from the carrier, not yet
+# anybody's message (flow/join.py).
+segment = Table(
+    "segment",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=False),
+    Column("carrier", String, nullable=False),
+    Column("detail", LargeBinary, nullable=False),
 )
 
 # Accounts, carriers and routes, each a document as smsgw apply takes it, with secrets hashed or
@@ -165,6 +231,7 @@ usage = Table(
     Column("parts", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
+Index("usage_day", usage.c.day)
 
 # Lists of numbers of an account (spec/aerialink.md 4.4), or of the operator (account "").
 number_list = Table(
@@ -206,6 +273,34 @@ dead = Table(
     Column("reason", String, nullable=False),
 )
 Index("dead_queue", dead.c.queue, dead.c.id)
+Index("dead_at", dead.c.at)
+Index("dead_message", dead.c.message)
+
+
+# What operators did besides provisioning, which has its own table: top-ups, dead letters sent
+# again, messages cancelled, lists changed.
+action = Table(
+    "action",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("who", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("name", String, nullable=False),  # of the account, list, queue or message
+    Column("detail", String, nullable=False),
+)
+Index("action_at", action.c.at)
+
+
+class ActionRow(NamedTuple):
+    """A row of ``action``."""
+
+    id: int
+    at: int
+    who: str
+    kind: str
+    name: str
+    detail: str
 
 
 class LedgerRow(NamedTuple):
@@ -218,6 +313,19 @@ class LedgerRow(NamedTuple):
     reason: int
     message: int | None
     text: str
+
+
+class DeadRow(NamedTuple):
+    """A row of ``dead``."""
+
+    id: int
+    queue: str
+    kind: int
+    message: int
+    part: int
+    attempts: int
+    at: int
+    reason: str
 
 
 class QueueRow(NamedTuple):

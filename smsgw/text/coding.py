@@ -2,7 +2,7 @@
 
 from enum import Enum
 
-from smsgw.text import gsm
+from smsgw.text import gsm, national
 
 
 class Alphabet(Enum):
@@ -68,12 +68,20 @@ def _alphabet(data_coding: int) -> Alphabet:
 
 
 _ALPHABETS = tuple(_alphabet(data_coding) for data_coding in range(256))
+# To look a member up in its class costs as much as to decode a text.
+_GSM_ALPHABET = Alphabet.GSM
+_NAMED = frozenset({*range(11), 13, 14, *range(0x10, 0x20), *range(0xC0, 0x100)})
 _KNOWN = frozenset({0, 1, 2, 3, 4, 8, *range(0x10, 0x20), *range(0xF0, 0x100)})
 
 
 def alphabet(data_coding: int) -> Alphabet:
     """The alphabet that ``data_coding`` (0 to 255) names (``spec/smpp.md`` §9)."""
     return _ALPHABETS[data_coding]
+
+
+def named(data_coding: int) -> bool:
+    """True for a ``data_coding`` that ``spec/smpp.md`` §9 has a meaning for."""
+    return data_coding in _NAMED
 
 
 def known(data_coding: int) -> bool:
@@ -103,14 +111,15 @@ def flash(data_coding: int) -> int:
 _FLASH = {Alphabet.GSM: 0x10, Alphabet.BINARY: 0x14, Alphabet.UCS2: 0x18}
 
 
-def decode(data_coding: int, octets: bytes) -> str | None:
-    """The text of ``octets`` (without a user data header); None if they are no text.
+def decode(data_coding: int, octets: bytes, header: bytes = b"") -> str | None:
+    """The text of ``octets``, which follow the user data ``header``; None if they are no text.
 
-    Never fails: what the alphabet does not know becomes U+FFFD.
+    Septets are read by the shift tables that the header names. Never fails: what the alphabet does
+    not know becomes U+FFFD.
     """
     form = _ALPHABETS[data_coding]
-    if form is Alphabet.GSM:
-        return gsm.decode(octets)
+    if form is _GSM_ALPHABET:
+        return national.decode(octets, *national.tables(header)) if header else gsm.decode(octets)
     if form is Alphabet.BINARY:
         return None
     return octets.decode(form.value, "replace")

@@ -6,7 +6,7 @@ import re
 ESC = 0x1B
 
 # Position = septet (spec/smpp.md §13); U+FFFE marks a position that stands for no character.
-_BASE = (
+BASE = (
     "@£$¥èéùìòÇ\nØø\rÅå"
     "Δ_ΦΓΛΩΠΨΣΘΞ\ufffeÆæßÉ"
     " !\"#¤%&'()*+,-./"
@@ -16,7 +16,7 @@ _BASE = (
     "¿abcdefghijklmno"
     "pqrstuvwxyzäöñüà"
 )
-_EXTENSION = {
+EXTENSION = {
     0x0A: "\f",
     0x14: "^",
     0x28: "{",
@@ -30,10 +30,10 @@ _EXTENSION = {
 }
 
 # An octet above 0x7F is no septet: it is shown as U+FFFD rather than guessed.
-_DECODING = _BASE.replace("\ufffe", "\x1b") + "\ufffd" * 128
+_DECODING = BASE.replace("\ufffe", "\x1b") + "\ufffd" * 128
 _WHOLE: dict[int, int | bytes] = {
-    **{ord(character): septet for septet, character in enumerate(_BASE) if septet != ESC},
-    **{ord(character): bytes((ESC, code)) for code, character in _EXTENSION.items()},
+    **{ord(character): septet for septet, character in enumerate(BASE) if septet != ESC},
+    **{ord(character): bytes((ESC, code)) for code, character in EXTENSION.items()},
 }
 # Most texts are Latin-1, for which one table of octets does; 0xFF sends a text to the whole table.
 _BY_LATIN1 = bytes(
@@ -42,7 +42,7 @@ _BY_LATIN1 = bytes(
 _AFTER_ESC = {
     # ESC ESC is reserved for one more table; 3GPP TS 23.038 §6.2.1.1 lets a reader show a space.
     "\x1b": " ",
-    **{_BASE[code]: character for code, character in _EXTENSION.items()},
+    **{BASE[code]: character for code, character in EXTENSION.items()},
 }
 _PAIR = re.compile("\x1b(.?)", re.DOTALL)
 

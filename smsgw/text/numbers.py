@@ -16,12 +16,13 @@ ABBREVIATED = 6
 ISDN = 1  # NPI
 
 _MIN_DIGITS = 3
-_MAX_DIGITS = 15  # E.164
+MAX_DIGITS = 15  # E.164
 _MAX_ALPHANUMERIC = 11  # septets that fit in an originating address (3GPP TS 23.040 §9.1.2.5)
 # North America dials 011 where others dial 00. Elsewhere it begins national numbers too (0113 is
 # Leeds), which are not longer than this.
 _LONGEST_NATIONAL = 11
 
+_ICCID = re.compile(r"89[0-9]{16,18}")
 _PUNCTUATION = re.compile(r"[^\w+]|_")
 
 Source = tuple[str, int, int]
@@ -38,7 +39,7 @@ def detect_source(text: str, ton: int, country: str) -> Source | Reason:
         text.isdigit()
         and text.isascii()
         and ton <= INTERNATIONAL
-        and 8 <= len(text) <= _MAX_DIGITS
+        and 8 <= len(text) <= MAX_DIGITS
         and text[0] != "0"
     ):
         return text, INTERNATIONAL, ISDN
@@ -60,13 +61,13 @@ def _detected(text: str, country: str) -> Source | Reason:
         return _alphanumeric(text) if text != "+" else Reason.BAD_SOURCE
     if text.startswith(("+", "00")):
         digits = _without_prefix(text)
-        if 8 <= len(digits) <= _MAX_DIGITS and digits[0] != "0":
+        if 8 <= len(digits) <= MAX_DIGITS and digits[0] != "0":
             return digits, INTERNATIONAL, ISDN
     if _is_short_code(text):
         return text, SHORT_CODE, 0
     if text.startswith("0") and not text.startswith("00"):
         digits = country + text[1:]
-        if 8 <= len(digits) <= _MAX_DIGITS:
+        if 8 <= len(digits) <= MAX_DIGITS:
             return digits, INTERNATIONAL, ISDN
     return Reason.BAD_SOURCE
 
@@ -88,10 +89,12 @@ def normalise_destination(text: str, ton: int, country: str) -> str | Reason:
     """A destination in digits, without ``+`` and ``00``; or the reason why it is none.
 
     With TON 0 a single leading 0, and with TON 2 any number, is national and converted with
-    ``country``. 3 to 15 digits; TON 3 is a short code of 3 to 7.
+    ``country``. 3 to 15 digits; TON 3 is a short code of 3 to 7. The ICCID of a SIM stays as it is.
     """
     if text.isdigit() and text.isascii() and ton <= INTERNATIONAL and text[0] != "0":
-        return text if _MIN_DIGITS <= len(text) <= _MAX_DIGITS else Reason.BAD_DESTINATION
+        if _MIN_DIGITS <= len(text) <= MAX_DIGITS or is_iccid(text):
+            return text
+        return Reason.BAD_DESTINATION
     if ton == SHORT_CODE:
         return text if _is_short_code(text) else Reason.BAD_DESTINATION
     if ton == NATIONAL:
@@ -110,7 +113,7 @@ def friendly(text: str, country: str) -> str | Reason:
 
     By ``destinationFormat=1``: punctuation, blanks, ``+``, ``00`` and ``011`` are removed; ten
     digits get ``country`` in front, and a single leading 0 is replaced by it. The ``(0)`` of
-    ``+44 (0)7700 900123`` is left out.
+    ``+44 (0)7700 900123`` is left out. The ICCID of a SIM loses its punctuation only.
     """
     plain = _PUNCTUATION.sub("", text)
     if plain.startswith(("+", "00")):
@@ -123,7 +126,15 @@ def friendly(text: str, country: str) -> str | Reason:
         digits = country + plain
     else:
         digits = plain
-    return digits if _is_number(digits) else Reason.BAD_DESTINATION
+    return digits if _is_number(digits) or is_iccid(digits) else Reason.BAD_DESTINATION
+
+
+def is_iccid(text: str) -> bool:
+    """True for the 18 to 20 digits, beginning with 89, that name a SIM (A-D3).
+
+    The last of them is a check digit, or it is left out, or another is added: it is not checked.
+    """
+    return _ICCID.fullmatch(text) is not None
 
 
 def _without_prefix(text: str) -> str:
@@ -139,4 +150,4 @@ def _is_short_code(text: str) -> bool:
 
 
 def _is_number(digits: str) -> bool:
-    return _MIN_DIGITS <= len(digits) <= _MAX_DIGITS and _all_digits(digits) and digits[0] != "0"
+    return _MIN_DIGITS <= len(digits) <= MAX_DIGITS and _all_digits(digits) and digits[0] != "0"

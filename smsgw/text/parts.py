@@ -35,14 +35,17 @@ def count(octets: bytes, data_coding: int, udh: bytes = b"") -> int:
     return sum(1 for _ in _pieces(octets, data_coding, len(_concat(udh, 0, 0, 0))))
 
 
-def split(octets: bytes, data_coding: int, reference: int, udh: bytes = b"") -> list[bytes]:
+def split(
+    octets: bytes, data_coding: int, reference: int, udh: bytes = b"", wide: bool = False
+) -> list[bytes]:
     """The parts of ``octets``, each as it goes into short_message.
 
     What fits in one part is one item, with ``udh`` (the caller's header, its length octet
     included) in front. Otherwise each begins with a header that has the 8-bit concatenation
-    element, of the low eight bits of ``reference``, and then the elements of ``udh``. An ESC pair
-    or a surrogate pair is never cut (A-D23). ValueError with the reason: malformed ``udh``, more
-    than 255 parts, or a ``udh`` that has a concatenation element already or leaves no room.
+    element, of the low eight bits of ``reference`` (with ``wide`` that of 16), and then the
+    elements of ``udh``. An ESC pair or a surrogate pair is never cut (A-D23). ValueError with
+    the reason: malformed ``udh``, more than 255 parts, or a ``udh`` that has a concatenation
+    element already or leaves no room.
     """
     if udh:
         _, rest = parse_udh(udh)
@@ -52,25 +55,36 @@ def split(octets: bytes, data_coding: int, reference: int, udh: bytes = b"") -> 
             raise ValueError(f"a UDH of {len(udh)} octets, {OCTETS} are possible")
     if len(octets) <= capacity(data_coding, len(udh)):
         return [udh + octets]
-    pieces = list(_pieces(octets, data_coding, len(_concat(udh, 0, 0, 0))))
+    pieces = list(_pieces(octets, data_coding, len(_concat(udh, 0, 0, 0, wide))))
     if len(pieces) > MAX_PARTS:
         raise ValueError(f"the message needs {len(pieces)} parts, {MAX_PARTS} are possible")
     total = len(pieces)
     return [
-        _concat(udh, reference & 0xFF, total, number) + piece
+        _concat(udh, reference, total, number, wide) + piece
         for number, piece in enumerate(pieces, 1)
     ]
 
 
-def _concat(udh: bytes, reference: int, total: int, number: int) -> bytes:
+def _concat(udh: bytes, reference: int, total: int, number: int, wide: bool = False) -> bytes:
     """A header with the concatenation element in front of the elements of ``udh`` (A-D24)."""
     if udh and any(iei in (_CONCAT_8, _CONCAT_16) for iei, _ in elements(udh)):
         raise ValueError("the UDH has a concatenation element, so the message must fit in one part")
-    return bytes((5 + len(udh[1:]), _CONCAT_8, 3, reference, total, number)) + udh[1:]
+    if wide:
+        element = bytes((_CONCAT_16, 4)) + (reference & 0xFFFF).to_bytes(2)
+    else:
+        element = bytes((_CONCAT_8, 3, reference & 0xFF))
+    all = element + bytes((total, number)) + udh[1:]
+    return bytes((len(all),)) + all
 
 
 def _pieces(octets: bytes, data_coding: int, header: int) -> Iterator[bytes]:
     room = capacity(data_coding, header)
+    if alphabet(data_coding) is Alphabet.ISO2022JP:
+        try:
+            yield from _shifted(octets.decode(Alphabet.ISO2022JP.value), room)
+            return
+        except UnicodeDecodeError:
+            pass  # it is cut as it is
     whole = _WHOLE_CHARACTERS.get(alphabet(data_coding))
     start = 0
     while len(octets) - start > room:
@@ -82,6 +96,27 @@ def _pieces(octets: bytes, data_coding: int, header: int) -> Iterator[bytes]:
         yield octets[start:cut]
         start = cut
     yield octets[start:]
+
+
+def _shifted(text: str, room: int) -> Iterator[bytes]:
+    """Pieces in an alphabet with shift sequences, each of which begins and ends without one in
+    force, so that a handset can read it by itself."""
+    start = 0
+    while True:
+        shortest, longest = start + 1, min(len(text), start + room)
+        while shortest < longest:
+            middle = (shortest + longest + 1) // 2
+            if len(text[start:middle].encode(Alphabet.ISO2022JP.value)) <= room:
+                shortest = middle
+            else:
+                longest = middle - 1
+        piece = text[start:shortest].encode(Alphabet.ISO2022JP.value)
+        if len(piece) > room:
+            raise ValueError(f"{room} octets leave no room for text")
+        yield piece
+        start = shortest
+        if start >= len(text):
+            return
 
 
 def _gsm_cut(octets: bytes, start: int, cut: int) -> int:
@@ -174,6 +209,17 @@ def concat(octets: bytes) -> tuple[int, int, int] | None:
             if 0 < number <= total:
                 found = (int.from_bytes(data[:-2], "big"), total, number)
     return found
+
+
+def without_concatenation(octets: bytes) -> bytes:
+    """The header that ``octets`` begin with, without what only joins parts; empty if nothing is
+    left. ValueError as ``udh``."""
+    left = b"".join(
+        bytes((iei, len(data))) + data
+        for iei, data in elements(octets)
+        if iei not in (_CONCAT_8, _CONCAT_16)
+    )
+    return bytes((len(left),)) + left if left else b""
 
 
 def join(parts: Sequence[bytes], udhi: bool = True) -> bytes:

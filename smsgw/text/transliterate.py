@@ -63,11 +63,28 @@ def to_gsm(text: str) -> str:
     """
     if gsm.encode(text) is not None:
         return text
-    return "".join(map(_nearest, smart(text)))
+    return "".join(["?" if one is None else one for one in map(_nearest, smart(text))])
+
+
+def if_gsm(text: str) -> str | None:
+    """What ``to_gsm`` gives if everything has a look-alike, else None."""
+    if gsm.encode(text) is not None:
+        return text
+    return _joined(smart(text))
+
+
+def _joined(text: str) -> str | None:
+    found = []
+    for character in text:
+        one = _nearest(character)
+        if one is None:
+            return None
+        found.append(one)
+    return "".join(found)
 
 
 @lru_cache(maxsize=4096)
-def _nearest(character: str) -> str:
+def _nearest(character: str) -> str | None:
     if gsm.encode(character) is not None:
         return character
     if unicodedata.category(character) in _INVISIBLE:
@@ -76,8 +93,8 @@ def _nearest(character: str) -> str:
         return _LETTERS[character]
     plain = unicodedata.normalize("NFKD", character).translate(_SMART)
     if plain != character:
-        return "".join(map(_nearest, plain))
+        return _joined(plain)
     capital = character.upper()
     if "\u0370" <= character <= "\u03ff" and capital != character:
-        return "".join(map(_nearest, capital))
-    return "?"
+        return _joined(capital)
+    return None

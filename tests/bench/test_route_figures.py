@@ -27,6 +27,7 @@ def test_figures_are_rates_and_times() -> None:
         "plain_per_s",
         "filtered_load_s",
         "filtered_per_s",
+        "stall_ms",
         "naive_per_s",
     }
     assert figures["plain_per_s"] > 0

@@ -36,6 +36,7 @@ def play(client, gateway) -> Scenario:
         submits: tuple[dict, ...] = (),
         receipts: int = 0,
         texts: int = 0,
+        asks: tuple[dict, ...] = (),
         **login: object,
     ) -> dict:
         scenario = {
@@ -45,6 +46,7 @@ def play(client, gateway) -> Scenario:
             "submits": submits,
             "receipts": receipts,
             "texts": texts,
+            "asks": asks,
             "silence_s": SILENCE_S,
         }
         done = subprocess.run(
@@ -154,3 +156,84 @@ def test_a_client_of_3_3_sends_on_one_session_and_receives_on_another(play):
     received = play(bind="receiver", interface_version=0x33, receipts=1)
     assert receipted(received) == [f"{int(message_id, 16):010d}"]
     assert "receipted_message_id" not in received["receipts"][0]
+
+
+SCHEDULED = {"schedule_delivery_time": "000000010000"}  # in an hour, as node-smpp writes it
+BY_ACME = {"source_addr_ton": 5, "source_addr": "ACME"}
+
+
+def ask(command: str, of: int | None = 0, **fields: object) -> dict:
+    """One further request, about the message that submit number ``of`` was answered with."""
+    return {"command": command, "of": of, "fields": {**BY_ACME, **fields}}
+
+
+def test_a_scheduled_message_is_queried_replaced_and_cancelled(play):
+    """query_sm tells each state; what is cancelled has its receipt, and cannot be touched again."""
+    report = play(
+        submits=(submit("Hello", **SCHEDULED),),
+        asks=(
+            ask("query_sm"),
+            ask("replace_sm", short_message="Other", registered_delivery=1, **SCHEDULED),
+            ask("cancel_sm"),
+            ask("query_sm"),
+            ask("cancel_sm"),
+            ask("replace_sm", short_message="Third"),
+        ),
+        receipts=1,
+    )
+    (response,), (receipt,) = report["responses"], report["receipts"]
+    statuses = [answer["status"] for answer in report["asks"]]
+    assert statuses == [0, 0, 0, 0, 0x11, 0x13]
+    before, after = report["asks"][0], report["asks"][3]
+    assert before["command"] == "query_sm_resp"
+    assert (before["message_id"], before["message_state"]) == (response["message_id"], 1)
+    assert not before["final"]
+    assert (after["message_state"], after["error_code"], after["final"]) == (4, 221, True)
+    assert "stat:DELETED err:221" in receipt["text"]
+
+
+def test_questions_that_cannot_be_answered_have_their_statuses(play):
+    """Unknown ids and other sources."""
+    report = play(
+        submits=(submit("Hello", **SCHEDULED),),
+        asks=(
+            ask("query_sm", None, message_id="0" * 32),
+            ask("query_sm", source_addr="OTHER"),
+            ask("cancel_sm", None, message_id="0" * 32),
+            ask("cancel_sm", source_addr="OTHER"),
+            ask("replace_sm", None, message_id="0" * 32, short_message="Other"),
+            ask("cancel_sm"),
+        ),
+        receipts=1,
+    )
+    statuses = [answer["status"] for answer in report["asks"]]
+    assert statuses == [0x0C, 0x67, 0x0C, 0x11, 0x0C, 0]
+
+
+def test_all_messages_to_an_address_are_cancelled(play):
+    """cancel_sm without an id; then there is nothing left to cancel."""
+    addressed = {"dest_addr_ton": 1, "destination_addr": "447700900124"}
+    report = play(
+        submits=tuple(submit("Hello", **SCHEDULED, **addressed) for _ in range(3)),
+        asks=(ask("cancel_sm", None, **addressed), ask("cancel_sm", None, **addressed)),
+        receipts=3,
+    )
+    assert [answer["status"] for answer in report["asks"]] == [0, 0x11]
+    assert all("stat:DELETED" in receipt["text"] for receipt in report["receipts"])
+
+
+def test_a_submit_replaces_what_is_pending(play):
+    """replace_if_present_flag: one message is left, with the id that it had."""
+    addressed = {"dest_addr_ton": 1, "destination_addr": "447700900125", **SCHEDULED}
+    report = play(
+        submits=(
+            submit("Hello", **addressed),
+            submit("Other", replace_if_present_flag=1, **addressed),
+        ),
+        asks=(ask("cancel_sm", None, dest_addr_ton=1, destination_addr="447700900125"),),
+        receipts=1,
+    )
+    first, second = report["responses"]
+    assert (first["status"], second["status"]) == (0, 0)
+    assert first["message_id"] == second["message_id"]
+    assert [answer["status"] for answer in report["asks"]] == [0]

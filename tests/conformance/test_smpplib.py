@@ -28,6 +28,8 @@ class Esme(smpplib.client.Client):
         self.deliveries: list[object] = []
         self.set_message_sent_handler(self._sent)
         self.set_message_received_handler(self._received)
+        self.queried: list[object] = []
+        self.set_query_resp_handler(self.queried.append)
         self.connect()
 
     def _sent(self, pdu) -> None:
@@ -200,3 +202,34 @@ def test_two_sessions_share_the_work(connect):
     assert sender.deliveries == []
     for client in (sender, receiver):
         assert client.unbind().command == "unbind_resp"
+
+
+def test_a_message_is_queried(esme):
+    """query_sm_resp has the state; a final one its date; an unknown id ESME_RINVMSGID."""
+
+    def query(message_id: bytes) -> object:
+        esme.query_message(
+            message_id=message_id.decode(),
+            source_addr_ton=smpplib.consts.SMPP_TON_ALNUM,
+            source_addr="ACME",
+        )
+        answers = len(esme.queried)
+        esme.until(lambda: len(esme.queried) > answers)
+        return esme.queried[-1]
+
+    (sequence,) = esme.submit("Hello", schedule_delivery_time="000000010000000R")
+    scheduled = query(esme.message_ids[sequence])
+    assert scheduled.message_state == smpplib.consts.SMPP_MESSAGE_STATE_ENROUTE
+    assert not scheduled.final_date
+    (sequence,) = esme.submit("Hello")
+    message_id = esme.message_ids[sequence]
+    esme.until(lambda: message_id in esme.receipts())
+    delivered = query(message_id)
+    assert delivered.message_id == message_id
+    assert delivered.message_state == smpplib.consts.SMPP_MESSAGE_STATE_DELIVERED
+    assert re.fullmatch(rb"\d{13}00\+", delivered.final_date)
+    refused = []
+    esme.set_error_pdu_handler(lambda pdu: refused.append((pdu.command, pdu.status)))
+    esme.query_message(message_id="0" * 32, source_addr="ACME")
+    esme.until(lambda: bool(refused))
+    assert refused == [("query_sm_resp", smpplib.consts.SMPP_ESME_RINVMSGID)]

@@ -11,21 +11,31 @@ from twisted.trial.unittest import TestCase
 
 from smsgw.config import Config
 from smsgw.esmes import Wordings
+from smsgw.flow import duplicates
 from smsgw.flow.accept import Acceptance
 from smsgw.flow.decide import Outcome
+from smsgw.flow.deliver import Deliveries
 from smsgw.flow.expiry import Expiry
+from smsgw.flow.forward import Forwarding
 from smsgw.flow.handover import Handover
 from smsgw.flow.inbound import Inbound
+from smsgw.flow.lists import Lists
 from smsgw.flow.money import Balances
+from smsgw.flow.optout import OptOuts
+from smsgw.flow.pending import Pending
+from smsgw.flow.quotas import Quotas
 from smsgw.flow.receipts import Awaited, Receipts, normalise
+from smsgw.flow.replace import Replacing
 from smsgw.flow.send import CarrierSide
 from smsgw.flow.settle import Settlement
+from smsgw.flow.targets import Delivery, Told
 from smsgw.identities import Identities
 from smsgw.login import Login
 from smsgw.message import Direction, Message, MessageState, Receipt
 from smsgw.provisioning import Account, Carrier, Number, Provisioning, Route
 from smsgw.queues import Entry, Kind
 from smsgw.queues.embedded import EmbeddedQueues
+from smsgw.rules.delivery_rate import DeliveryRates
 from smsgw.rules.tables import Tables
 from smsgw.smpp.codec import encode_all
 from smsgw.smpp.constants import Status
@@ -89,6 +99,7 @@ class FakeLink:
     name: str = "1"
     up: bool = False
     free: int = 1000
+    version: int = 0x34
     started: int = 0
     stopped: int = 0
     submitted: list[tuple[SubmitSm, Entry]] = field(factory=list)
@@ -155,6 +166,8 @@ class FakeSession:
     profile: Profile = STANDARD
     room: int = 100
     close_reason: str = ""
+    orderly: bool = True
+    probes: list[Deferred[None]] = field(factory=list)
     delivered: list[tuple[DeliverSm, Entry]] = field(factory=list)
     answers: list[Pdu] = field(factory=list)
 
@@ -165,9 +178,42 @@ class FakeSession:
     def answer(self, pdus: Sequence[Pdu]) -> None:
         self.answers += pdus
 
+    def probe(self, within_s: float) -> Deferred[None]:
+        self.probes.append(done := Deferred())
+        return done
+
     def texts(self) -> list[str]:
         """The texts of what was delivered and not yet answered."""
         return [pdu.short_message.decode() for pdu, _ in self.delivered]
+
+
+@define(eq=False, slots=False)
+class FakeMessenger:
+    """Targets of one kind of which the test is the other end: it says how each delivery went."""
+
+    under_way: list[tuple[Delivery, Deferred[Told]]] = field(factory=list)
+    stopped: int = 0
+
+    def deliver(self, delivery: Delivery) -> Deferred[Told]:
+        done: Deferred[Told] = Deferred()
+        self.under_way.append((delivery, done))
+        return done
+
+    def stop(self) -> Deferred[None]:
+        self.stopped += 1
+        return succeed(None)
+
+    def addresses(self) -> list[str]:
+        """Where what is under way goes."""
+        return [delivery.target.address for delivery, _ in self.under_way]
+
+    def tell(self, result: str, detail: str = "", address: str = "") -> list[Delivery]:
+        """So went what is under way, to ``address`` or to all; each of those deliveries."""
+        told = [one for one in self.under_way if address in ("", one[0].target.address)]
+        self.under_way = [one for one in self.under_way if one not in told]
+        for _, done in told:
+            done.callback(Told(result, detail))
+        return [delivery for delivery, _ in told]
 
 
 class Journey:
@@ -186,7 +232,8 @@ class Journey:
         """Puts other tables in force."""
         self.provisioning = provisioning
         version = self.tables.version + 1 if hasattr(self, "tables") else 1
-        self.tables = Tables(provisioning, version)
+        rates = self.tables.rates if version > 1 else DeliveryRates(self.clock.seconds)
+        self.tables = Tables(provisioning, version, rates=rates)
 
     def begin(self) -> None:
         """Makes all parts: at first, and after ``restart``."""
@@ -196,6 +243,9 @@ class Journey:
         self.queues = EmbeddedQueues(self.journal, self.known, self.clock, now)
         self.awaited = Awaited()
         self.balances = Balances()
+        self.quotas = Quotas()
+        self.lists = Lists()
+        self.forwarding = Forwarding(now)
         self.settlement = Settlement(
             self.current,
             self.queues,
@@ -218,12 +268,58 @@ class Journey:
         self.receipts = Receipts(
             self.current, self.queues, self.journal, self.known, self.awaited, self.settlement, now
         )
-        self.inbound = Inbound(self.current, self.queues, self.known, self.identities, now)
         self.acceptance = Acceptance(
-            self.current, self.queues, self.known, self.identities, self.balances, now
+            self.current,
+            self.queues,
+            self.known,
+            self.identities,
+            self.balances,
+            now,
+            quotas=self.quotas,
+            lists=self.lists,
+        )
+        self.pending = Pending(
+            self.current,
+            self.queues,
+            self.journal,
+            self.known,
+            self.identities,
+            self.settlement,
+            now,
+        )
+        self.replacing = Replacing(
+            self.current,
+            self.queues,
+            self.identities,
+            self.balances,
+            self.pending,
+            self.acceptance,
+            now,
+        )
+        self.optouts = OptOuts(self.lists, self.acceptance, self.identities)
+        self.inbound = Inbound(
+            self.current,
+            self.queues,
+            self.known,
+            self.identities,
+            now,
+            self.optouts,
+            self.forwarding,
+            self.config,
         )
         self.wordings = Wordings(self.config, self.current)
         self.handover = Handover(self.queues, self.settlement, self.wordings, self.clock, now)
+        self.messengers = {kind: FakeMessenger() for kind in ("http", "email", "toot")}
+        self.deliveries = Deliveries(
+            self.config,
+            self.current,
+            self.queues,
+            self.settlement,
+            self.acceptance,
+            self.forwarding,
+            self.messengers,
+            now,
+        )
 
     def restart(self) -> None:
         """A new process on the same store: nothing is left of what was in memory only."""
@@ -232,7 +328,14 @@ class Journey:
         self.begin()
         self.result(self.journal.run(records.highest_id), self.identities.allotted_at_least)
         self.result(Deferred.fromCoroutine(self.balances.load(self.journal)))
+        self.result(Deferred.fromCoroutine(self.quotas.load(self.journal, self.clock.seconds())))
         self.result(Deferred.fromCoroutine(self.awaited.load(self.journal)))
+        self.result(Deferred.fromCoroutine(self.inbound.joining.load(self.journal)))
+        self.result(Deferred.fromCoroutine(self.lists.load(self.journal)))
+        loading = duplicates.load(
+            self.acceptance.duplicates, self.tables, self.journal, self.clock.seconds()
+        )
+        self.result(Deferred.fromCoroutine(loading))
         self.result(Deferred.fromCoroutine(self.queues.load()))
 
     def current(self) -> Tables:
@@ -384,7 +487,9 @@ class Journey:
             m.id: m for m in self.result(self.journal.run(lambda c: records.read(c, list(ids))))
         }
         waiting = {(row.message, row.part) for row in entries if row.kind == Kind.SEND}
-        handed = {row.message for row in entries if row.kind == Kind.MO}
+        handed = {(row.message, row.part) for row in entries if row.kind == Kind.MO}
+        dead = {row.id for row in self.rows(schema.dead)}
+        assert not dead & {row.id for row in entries}
         for row in entries:
             final = MessageState(messages[row.message].state).final
             assert not (final and row.kind in (Kind.SEND, Kind.MO)), row
@@ -392,7 +497,10 @@ class Journey:
             if MessageState(message.state).final:
                 continue
             if message.direction == Direction.MO:
-                assert message.id in handed
+                for part in range(max(1, len(message.targets))):
+                    outcome = message.acknowledged.get(part)
+                    ended = outcome is not None and MessageState(outcome.state).final
+                    assert ended != ((message.id, part) in handed), message
                 continue
             for part in range(len(message.parts)):
                 known = part in message.acknowledged

@@ -372,7 +372,7 @@ class AcceptTests(JourneyCase):
         self.journey.accept(a_message(), a_message(destination=ELSEWHERE))
         self.journey.acceptance.draining = True
         self.journey.accept(a_message(), a_message())
-        assert self.journey.acceptance.accepted == {"acme": 2}
+        assert self.journey.acceptance.accepted == {("acme", "smpp"): 2}
         assert self.journey.acceptance.refused == {
             Reason.BAD_DESTINATION: 1,
             Reason.NO_ROUTE: 1,

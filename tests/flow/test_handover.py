@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from smsgw.flow.settle import HANDOVER_MS, RETRY_S
+from smsgw.flow.settle import RETRY_S
+from smsgw.flow.targets import HANDOVER_MS
 from smsgw.message import Message, MessageState
 from smsgw.provisioning import Account
 from smsgw.queues import Kind

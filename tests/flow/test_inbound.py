@@ -3,10 +3,11 @@
 from smsgw.message import Direction, MessageState
 from smsgw.provisioning import Account, Number
 from smsgw.queues import Kind
+from smsgw.refusals import Refusal
 from smsgw.smpp.constants import Status
 from smsgw.smpp.pdu import DeliverSm
 from smsgw.store import schema
-from tests.flow.journey import DESTINATION, HOUR_MS, NOW_MS, SOURCE, JourneyCase
+from tests.flow.journey import DESTINATION, HOUR_MS, NOW_MS, SOURCE, JourneyCase, a_message
 
 
 def an_mo(sequence: int = 1, to: str = SOURCE, text: bytes = b"Hi") -> DeliverSm:
@@ -108,3 +109,28 @@ class InboundTests(JourneyCase):
         """Two texts that are equal are two messages."""
         self.received(an_mo(1), an_mo(2))
         assert len({row.id for row in self.journey.rows(schema.message)}) == 2
+
+    def test_wildcards_and_keywords_say_whose_it_is(self) -> None:
+        """The address before a wildcard, and the first word among those who share an address."""
+        accounts = self.journey.provisioning.accounts
+        accounts["wide"] = Account("wide", number=[Number("4477009*")])
+        accounts["win"] = Account("win", number=[Number(SOURCE, keyword="WIN")])
+        self.journey.provision(self.journey.provisioning)
+        self.received(
+            an_mo(1), an_mo(2, text=b"win!"), an_mo(3, "447700900777"), an_mo(4, "447711111111")
+        )
+        assert [entry.queue for entry in self.journey.entries()] == [
+            "account:acme",
+            "account:win",
+            "account:wide",
+        ]
+
+    def test_an_account_may_send_from_its_wildcard(self) -> None:
+        """Its own numbers are always allowed."""
+        accounts = self.journey.provisioning.accounts
+        numbers = [Number("4477008*")]
+        accounts["acme"] = Account("acme", senders=["ACME"], number=numbers)
+        self.journey.provision(self.journey.provisioning)
+        assert self.journey.accepted(source="447700800123").source == "447700800123"
+        [refused] = self.journey.accept(a_message(source="447700900123"))
+        assert isinstance(refused, Refusal)

@@ -4,7 +4,7 @@ Carriers, handsets, customers and the store do what they like. At every moment t
 (I3) and nothing is sent that a carrier is known to have (I2); in the end nothing is lost (I1).
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 from attrs import evolve
 from hypothesis import Phase, settings
@@ -17,7 +17,15 @@ from smsgw.queues import Entry, Kind
 from smsgw.smpp.constants import Status
 from smsgw.smpp.pdu import DeliverSm, SubmitSmResp
 from smsgw.store import schema
-from tests.flow.journey import HOUR_MS, SOURCE, FakeLink, FakeSession, Journey, a_message
+from tests.flow.journey import (
+    HOUR_MS,
+    SOURCE,
+    FakeLink,
+    FakeSession,
+    Journey,
+    a_message,
+    provisioned,
+)
 
 CARRIERS = ("north", "south")
 ANSWERS = (
@@ -51,10 +59,13 @@ class JourneyMachine(RuleBasedStateMachine):
     """Everything that may happen to a gateway with two carriers and one account."""
 
     test: Any
+    route: ClassVar[dict[str, Any]] = {}  # what the route has beside its carriers
 
     @initialize()
     def begin(self) -> None:
-        self.journey: Any = Journey(self.test)
+        provisioning = provisioned()
+        provisioning.routes["uk"] = evolve(provisioning.routes["uk"], **self.route)
+        self.journey: Any = Journey(self.test, provisioning)
         self.journey.resent = []
         self.accepted: list[Message] = []  # what an edge said yes to
         self.mos = 0  # what a carrier was told that we have
@@ -266,7 +277,15 @@ class JourneyMachine(RuleBasedStateMachine):
 class JourneyMachineTests(SynchronousTestCase):
     def test_nothing_is_lost_and_the_store_is_in_order(self) -> None:
         """I1, I2, I3, whatever happens."""
+        self.run_machine({})
+
+    def test_the_same_where_messages_change_carriers(self) -> None:
+        """After a wait, and after a receipt that says it was not delivered."""
+        self.run_machine({"queue_time_s": 30, "failover_undelivered": True})
+
+    def run_machine(self, route: dict[str, Any]) -> None:
         JourneyMachine.test = self
+        JourneyMachine.route = route
         run = JourneyMachine.TestCase("runTest")
         # Without shrinking, which takes minutes: the steps of a failure are told as they were.
         run.settings = settings(

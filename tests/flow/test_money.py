@@ -2,22 +2,29 @@
 
 from typing import Any
 
-from hypothesis import Phase, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import select
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from smsgw.flow.accept import Acceptance
+from smsgw.flow.money import Balances
+from smsgw.identities import Identities
 from smsgw.message import Message, MessageState
-from smsgw.provisioning import Account, Number, Provisioning
+from smsgw.provisioning import Account, Number, Provisioning, Route
+from smsgw.provisioning.routing import Network, Price, PriceList
 from smsgw.queues import Transaction
+from smsgw.queues.embedded import EmbeddedQueues
 from smsgw.refusals import Reason, Refusal
-from smsgw.rules.money import Entry
+from smsgw.rules.money import Entry, shown
 from smsgw.smpp.constants import Status
 from smsgw.store import ledger, schema
 from smsgw.store.journal import Changes, StoreFailed
+from smsgw.store.records import Records
 from tests.flow.journey import (
+    DESTINATION,
     HOUR_MS,
     NOW_MS,
     SOURCE,
@@ -174,6 +181,179 @@ class ChargeTests(MoneyCase):
         self.adds_up(0)
 
 
+GOLD = PriceList("gold", [Price("0.0300", "4477"), Price("0.0200", mcc="234", mnc="15")])
+VODAFONE = Network("voda", "234", "15", ["44780"])
+
+
+class PriceListTests(MoneyCase):
+    def provide(self, balance: str | None = "1.00", **fields: Any) -> None:
+        provisioning = prepaid(balance, **{"price_list": "gold", **fields})
+        provisioning.price_lists["gold"] = GOLD
+        provisioning.networks["voda"] = VODAFONE
+        put_in_force(self.journey, provisioning)
+
+    def test_the_account_pays_what_its_list_says(self) -> None:
+        """For its destination, each part; the message keeps the price."""
+        self.provide()
+        message = self.journey.accepted(parts=[b"x" * 200])
+        assert (message.price, message.charged) == ("0.0300", 300)
+        self.adds_up(10_000 - 600)
+        assert self.journey.accepted(destination="447801234567").price == "0.0200"
+        self.adds_up(10_000 - 800)
+
+    def test_what_the_list_does_not_have_costs_what_the_route_says(self) -> None:
+        """A destination without an entry."""
+        self.provide()
+        assert self.journey.accepted(destination="442079460000").price == "0.0100"
+        self.adds_up(10_000 - 100)
+
+    def test_what_the_list_charges_is_what_is_given_back(self) -> None:
+        """Whatever the list says by then."""
+        self.provide()
+        self.journey.accepted(parts=[b"x" * 200])
+        provisioning = prepaid("1.00")
+        put_in_force(self.journey, provisioning)
+        for name in ("north", "south"):
+            link = self.journey.link(name)
+            link.answer(Status.ESME_RINVDSTADR)
+            link.lose()
+        assert entries(self.journey)[-1][:2] == (Entry.REFUND, 600)
+        self.adds_up(10_000)
+
+    def test_a_child_has_its_parents_list(self) -> None:
+        """And its parent pays."""
+        provisioning = prepaid("1.00", price_list="gold")
+        provisioning.price_lists["gold"] = GOLD
+        provisioning.accounts["child"] = Account("child", parent="acme")
+        put_in_force(self.journey, provisioning)
+        [message] = self.journey.accept(a_message(), account="child")
+        assert isinstance(message, Message)
+        assert message.price == "0.0300"
+        self.adds_up(10_000 - 300)
+
+
+class Node:
+    """Another process of the gateway on the store of a journey."""
+
+    def __init__(self, journey: Journey, number: int) -> None:
+        now = journey.clock.seconds
+        self.balances = Balances()
+        known = Records()
+        self.acceptance = Acceptance(
+            journey.current,
+            EmbeddedQueues(journey.journal, known, journey.clock, now),
+            known,
+            Identities(number, now),
+            self.balances,
+            now,
+        )
+        self.login = journey.login()
+        journey.result(Deferred.fromCoroutine(self.balances.load(journey.journal)))
+
+    def submit(self, *messages: Message) -> Deferred[Any]:
+        return self.acceptance.accept(self.login, list(messages))
+
+
+class SeveralNodesTests(MoneyCase):
+    def refusals(self, done: Deferred[Any]) -> list[Reason | None]:
+        """The reason of each refusal, None for what was accepted."""
+        return [
+            one.reason if isinstance(one, Refusal) else None for one in self.successResultOf(done)
+        ]
+
+    def test_of_two_nodes_that_race_for_the_last_credit_one_wins(self) -> None:
+        """Both have seen it, and the store takes one of the messages."""
+        self.provide("0.0100")
+        first, second = Node(self.journey, 1), Node(self.journey, 2)
+        self.journey.journal.waiting = True
+        done = [node.submit(a_message()) for node in (first, second)]
+        self.journey.journal.release()
+        assert [self.refusals(one) for one in done] == [[None], [Reason.NO_CREDIT]]
+        assert stored_balance(self.journey) == 0
+        assert len(self.journey.rows(schema.message)) == 1
+        # The loser knows now, and asks the store no more.
+        assert second.balances.of("acme") == 0
+        before = self.journey.journal.changes
+        assert self.refusals(second.submit(a_message())) == [Reason.NO_CREDIT]
+        assert self.journey.journal.changes == before
+        assert second.acceptance.refused == {Reason.NO_CREDIT: 2}
+
+    def test_what_costs_nothing_may_come_again(self) -> None:
+        """What was not stored because it came with what could not be paid."""
+        provisioning = prepaid("0.0100")
+        provisioning.routes["free"] = Route("free", ["33"], ["north"])
+        put_in_force(self.journey, provisioning)
+        first, second = Node(self.journey, 1), Node(self.journey, 2)
+        self.refusals(first.submit(a_message()))
+        free = a_message(destination="33612345678")
+        reasons = self.refusals(second.submit(a_message(), free))
+        assert reasons == [Reason.NO_CREDIT, Reason.STORE_FAILED]
+        again = a_message(destination="33612345678")
+        assert self.refusals(second.submit(a_message(), again)) == [Reason.NO_CREDIT, None]
+
+    def test_a_charge_that_waits_stays_charged_when_the_balance_is_read_again(self) -> None:
+        """What the node has decided meanwhile is not forgotten."""
+        self.provide("0.0200")
+        journal = self.journey.journal
+        first, second = Node(self.journey, 1), Node(self.journey, 2)
+        self.refusals(first.submit(a_message()))
+        journal.waiting = True
+        dear = second.submit(a_message(parts=[b"x" * 200]))
+        journal.release(1)
+        assert self.refusals(dear) == [Reason.NO_CREDIT]
+        other = second.submit(a_message())
+        journal.release(1)  # the balance
+        assert second.balances.of("acme") == 0
+        journal.release()
+        assert self.refusals(other) == [None]
+        assert stored_balance(self.journey) == 0
+
+    def test_a_balance_that_cannot_be_read_is_read_at_the_next_refusal(self) -> None:
+        """Until then the store refuses."""
+        self.provide("0.0100")
+        first, second = Node(self.journey, 1), Node(self.journey, 2)
+        self.refusals(first.submit(a_message()))
+        self.journey.journal.unreadable = "disk full"
+        assert self.refusals(second.submit(a_message())) == [Reason.NO_CREDIT]
+        assert second.balances.of("acme") == PRICE
+        self.journey.journal.unreadable = ""
+        assert self.refusals(second.submit(a_message())) == [Reason.NO_CREDIT]
+        assert second.balances.of("acme") == 0
+
+    def test_whatever_the_order_nobody_spends_what_is_not_there(self) -> None:
+        """Of any interleaving of submits and commits: what is accepted is paid, the balance is
+        never below its limit, and who is refused finds nothing left."""
+
+        @settings(max_examples=60, deadline=None)
+        @given(
+            balance=st.integers(0, 6),
+            limit=st.integers(0, 3),
+            steps=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), max_size=25),
+        )
+        def law(balance: int, limit: int, steps: list[tuple[int, int]]) -> None:
+            journey = Journey(self)
+            fields = {"credit_limit": shown(limit * PRICE)}
+            put_in_force(journey, prepaid(shown(balance * PRICE), **fields))
+            nodes = [Node(journey, number) for number in (1, 2, 3)]
+            journey.journal.waiting = True
+            done = []
+            for node, count in steps:
+                done.append(nodes[node].submit(a_message()))
+                journey.journal.release(count)
+                with journey.journal.connection.begin():
+                    stored = ledger.balances(journey.journal.connection)["acme"]
+                assert stored >= -limit * PRICE
+            journey.journal.release()
+            reasons = [reason for one in done for reason in self.refusals(one)]
+            accepted = reasons.count(None)
+            assert accepted == min(len(steps), balance + limit)
+            assert set(reasons) <= {None, Reason.NO_CREDIT}
+            assert len(journey.rows(schema.message)) == accepted
+            assert stored_balance(journey) == (balance - accepted) * PRICE
+
+        law()
+
+
 class OpeningTests(MoneyCase):
     def test_a_balance_is_opened_once(self) -> None:
         """Applying again, with the same or another balance, changes nothing."""
@@ -280,6 +460,9 @@ class RefundTests(MoneyCase):
         self.adds_up(2 * PRICE)
 
 
+PRICES = {DESTINATION: PRICE, "447801234567": 250}  # of the route, and of a price list
+
+
 class MoneyMachine(RuleBasedStateMachine):
     """Accepts, refusals, refunds, top-ups, a store that fails, and crashes, in any order."""
 
@@ -294,15 +477,25 @@ class MoneyMachine(RuleBasedStateMachine):
         self.journey: Any = Journey(self.test)
         self.limit = ledger.amount(limit)
         fields: dict[str, Any] = {"credit_limit": limit, "refund": sorted(refund)}
-        put_in_force(self.journey, prepaid(balance, **fields))
+        provisioning = prepaid(balance, price_list="gold", **fields)
+        provisioning.price_lists["gold"] = PriceList("gold", [Price("0.0250", "4478")])
+        put_in_force(self.journey, provisioning)
         self.journey.expiry.start()
         self.counter = 0
         self.names: list[str] = []
 
-    @rule(sizes=st.lists(st.sampled_from([5, 5, 200, 400]), min_size=1, max_size=4))
-    def submit(self, sizes: list[int]) -> None:
+    @rule(
+        sizes=st.lists(st.sampled_from([5, 5, 200, 400]), min_size=1, max_size=4),
+        destination=st.sampled_from(sorted(PRICES)),
+    )
+    def submit(self, sizes: list[int], destination: str = DESTINATION) -> None:
         messages = [
-            a_message(parts=[b"x" * size], registered_delivery=1, validity_ms=HOUR_MS)
+            a_message(
+                destination=destination,
+                parts=[b"x" * size],
+                registered_delivery=1,
+                validity_ms=HOUR_MS,
+            )
             for size in sizes
         ]
         self.journey.acceptance.accept(self.journey.login(), messages)
@@ -389,7 +582,7 @@ class MoneyMachine(RuleBasedStateMachine):
         if not self.journal.waiting:
             assert self.journey.balances.of("acme") == stored
         charges = {row.message: -row.amount for row in rows if row.reason == Entry.CHARGE}
-        assert charges == {row.id: row.parts * PRICE for row in accepted}
+        assert charges == {row.id: row.parts * PRICES[row.destination] for row in accepted}
         refunds = [row for row in rows if row.reason == Entry.REFUND]
         assert len({row.message for row in refunds}) == len(refunds)
         assert all(0 < row.amount <= charges[row.message] for row in refunds)

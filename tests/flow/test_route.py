@@ -1,13 +1,16 @@
 """Route: who takes a message, and who after that."""
 
+from collections import Counter
+
 import pytest
 from attrs import evolve
 
 from smsgw.flow import route
 from smsgw.provisioning import Provisioning, Route
 from smsgw.queues import Kind
+from smsgw.refusals import Reason, Refusal
 from smsgw.rules.tables import Tables
-from tests.flow.journey import NORTH, NOW_MS, a_message, provisioned
+from tests.flow.journey import NORTH, NOW_MS, JourneyCase, a_message, provisioned
 
 
 def tables(provisioning: Provisioning | None = None) -> Tables:
@@ -89,3 +92,69 @@ def test_a_carrier_that_is_no_longer_provisioned_is_passed_over() -> None:
 def test_after_a_carrier_that_is_none_of_the_route_comes_nobody() -> None:
     """What the route does not name cannot say where it goes on."""
     assert route.next_carrier(a_message(carriers=["north"]), "east", tables()) is None
+
+
+def test_before_the_last_carrier_a_message_waits_its_time() -> None:
+    """Before the last one, and without a queue time, as long as it is valid."""
+    message = a_message(carriers=["north", "south"], expires_at=NOW_MS + 60_000)
+    assert route.waits_until(message, "north", NOW_MS) == NOW_MS + 60_000
+    message.queue_ms = 5_000
+    assert route.waits_until(message, "north", NOW_MS) == NOW_MS + 5_000
+    assert route.waits_until(message, "north", NOW_MS + 58_000) == NOW_MS + 60_000
+    assert route.waits_until(message, "south", NOW_MS) == NOW_MS + 60_000
+    assert route.entries(message, 1, NOW_MS + 1)[0].expires_at == NOW_MS + 5_001
+
+
+class RoutesTests(JourneyCase):
+    """What routes ask for, from the edge on."""
+
+    def test_a_login_marks_what_has_no_mark(self) -> None:
+        """The request's own tag goes first; routes ask for either."""
+        provisioning = provisioned()
+        provisioning.routes["codes"] = Route("codes", ["44"], ["south"], tags=["codes"])
+        provisioning.routes["uk"].priority = 1
+        self.journey.provision(provisioning)
+        login = self.journey.login(tag="codes")
+        messages = [a_message(), a_message(tag="bulk")]
+        first, second = self.journey.result(self.journey.acceptance.accept(login, messages))
+        assert (first.tag, first.route) == ("codes", "codes")
+        assert (second.tag, second.route) == ("bulk", "uk")
+        assert self.journey.stored(first).tag == "codes"
+
+    def test_a_group_is_of_accounts(self) -> None:
+        """Those that say so."""
+        provisioning = provisioned()
+        provisioning.accounts["acme"].groups = ["gold"]
+        provisioning.routes["gold"] = Route("gold", ["447"], ["south"], groups=["gold"])
+        provisioning.routes["iron"] = Route("iron", ["4477"], ["south"], groups=["iron"])
+        self.journey.provision(provisioning)
+        assert self.journey.accepted().route == "gold"
+
+    def test_a_sim_goes_by_a_route_for_sims(self) -> None:
+        """In no numbering plan; without such a route it goes nowhere."""
+        sim = "8944500102198304826"
+        provisioning = provisioned()
+        provisioning.routes["all"] = Route("all", [""], ["north"])
+        self.journey.provision(provisioning)
+        [outcome] = self.journey.accept(a_message(destination=sim))
+        assert isinstance(outcome, Refusal)
+        assert outcome.reason is Reason.NO_ROUTE
+        provisioning.routes["sims"] = Route("sims", ["89"], ["south"], sim=True)
+        self.journey.provision(provisioning)
+        message = self.journey.accepted(destination=sim, destination_ton=1)
+        assert (message.route, message.destination_ton, message.destination_npi) == ("sims", 0, 0)
+        [(pdu, _)] = self.journey.link("south").submitted
+        assert (pdu.destination_addr, pdu.dest_addr_ton) == (sim.encode(), 0)
+
+    def test_best_rate_is_what_receipts_say(self) -> None:
+        """The carrier that delivered gets it, also after other tables came into force."""
+        provisioning = provisioned()
+        for name in ("north", "south"):
+            provisioning.routes[name] = Route(name, ["447"], [name], select="best-rate")
+        self.journey.provision(provisioning)
+        for carrier, delivered in (("north", False), ("south", True)):
+            for _ in range(40):
+                self.journey.tables.rates.count(carrier, delivered)
+        self.journey.provision(provisioning)
+        taken = Counter(self.journey.accepted().route for _ in range(40))
+        assert taken["south"] > taken["north"]

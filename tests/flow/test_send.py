@@ -58,6 +58,21 @@ class RewritingTests(SendCase):
         [(pdu, _)] = self.journey.link("south").submitted
         assert pdu.source_addr == SOURCE.encode()
 
+    def test_a_carrier_that_wants_gsm_gets_gsm(self) -> None:
+        """Part by part; the message stays in UCS-2, which the next carrier gets."""
+        text = "Łódź " * 20
+        message = self.journey.accepted(text=text, parts=[])
+        assert message.data_coding == 8
+        before = list(message.parts)
+        link = self.journey.link(transliterate=True)
+        plain = "".join(pdu.short_message[6:].decode() for pdu, _ in link.submitted)
+        assert plain == "Lodz " * 20
+        assert {(pdu.data_coding, pdu.esm_class) for pdu, _ in link.submitted} == {(0, 0x40)}
+        assert (message.data_coding, message.parts) == (8, before)
+        link.answer(Status.ESME_RINVSRCADR)
+        submitted = self.journey.link("south").submitted
+        assert [pdu.short_message for pdu, _ in submitted] == before
+
     def test_a_changed_form_takes_effect_at_once(self) -> None:
         """On links that are up."""
         side = self.journey.side()

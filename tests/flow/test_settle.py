@@ -7,7 +7,8 @@ from attrs import evolve
 from smsgw.flow import expiry
 from smsgw.flow.accept import RECEIPT_GRACE_MS
 from smsgw.flow.decide import DEFAULT_VALIDITY_MS
-from smsgw.flow.settle import HANDOVER_MS, RETRY_S
+from smsgw.flow.settle import RETRY_S
+from smsgw.flow.targets import HANDOVER_MS
 from smsgw.message import Message, MessageState
 from smsgw.queues import Entry, Kind
 from smsgw.smpp.constants import TEMPORARY, Status

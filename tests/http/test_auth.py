@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
@@ -62,6 +63,24 @@ class Identifying(SynchronousTestCase):
         found = self.auth.identify(request(None))
         assert found == Refusal(Reason.CREDENTIALS_MISSING)
         assert self.doors.checks == []
+
+    def test_a_login_is_remembered_until_it_expires(self) -> None:
+        """Then the doors say what became of it."""
+        now = [10.0]
+        auth = BasicAuth(self.doors, lambda: self.tables, lambda: now[0])
+        asked = request(basic("key1", "secret1"))
+        login = evolve(LOGIN, until=20.0)
+        self.doors.known = login
+        assert auth.identify(asked) == login
+        self.doors.known = None
+        now[0] = 19.9
+        assert auth.identify(asked) == login
+        now[0] = 20.0
+        expired = Refusal(Reason.ACCOUNT_EXPIRED)
+        waiting = auth.identify(asked)
+        assert isinstance(waiting, Deferred)
+        self.doors.due[-1].callback(expired)
+        assert self.successResultOf(waiting) == expired
 
     def test_other_schemes_are_credentials_missing(self) -> None:
         """Only Basic is spoken."""

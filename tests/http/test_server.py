@@ -30,6 +30,7 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smsgw.http.server import HttpServerFactory, Limits, Request, Response, Site, plain_refusal
+from smsgw.http.site import misdirected
 from smsgw.http.wire import host_of
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -62,6 +63,57 @@ class Wire(StringTransport):
         """The protocol wants no input; said once only."""
         assert self.producerState == "producing"
         super().pauseProducing()
+
+
+class HostTests(SynchronousTestCase):
+    """Sites under hosts of their own."""
+
+    def setUp(self) -> None:
+        self.bench = Bench(head=1000)
+        own = Site()
+        own.add("", lambda _: Response(200, b"root"), body_limit=9_000, refuse=self.refuse)
+        self.bench.site.hosts["sms.example.com"] = own
+        self.bench.site.hosts["[::1]"] = own
+
+    def refuse(self, status: int, _: str) -> Response:
+        """In words of its own."""
+        return Response(200, b"ERR")
+
+    def ask(self, host: str, path: str = "/", body: bytes = b"") -> tuple[int, bytes]:
+        """Status and body of the answer."""
+        connection, wire = self.bench.connect()
+        head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.dataReceived(head.encode() + body)
+        [(status, _, said)] = answers(wire.value())
+        return status, said
+
+    def test_the_host_says_which_site_is_shown(self) -> None:
+        """In any case, with and without port; all other hosts have the listener's own."""
+        for host in ("sms.example.com", "SMS.example.COM", "sms.example.com:8080", "[::1]:80"):
+            assert self.ask(host) == (200, b"root")
+        assert self.ask("sms.example.com.") == (200, b"root")
+        assert self.ask("[::1]") == (200, b"root")
+        assert self.ask("sms.example.com", "/later")[0] == 404
+        for host in ("h", "www.sms.example.com", "", "sms.example.com:x:y"):
+            assert self.ask(host) == (200, b"seen")
+
+    def test_the_host_of_an_absolute_target_goes_before(self) -> None:
+        """RFC 9112 §3.2.2: whatever the header says."""
+        assert self.ask("h", "http://sms.example.com/") == (200, b"root")
+        assert self.ask("sms.example.com", "http://h/") == (200, b"seen")
+
+    def test_limit_and_words_are_of_the_host_s_site(self) -> None:
+        """Also where a request is refused before it is whole."""
+        assert self.ask("sms.example.com", body=b"x" * 8_500) == (200, b"root")
+        assert self.ask("sms.example.com", body=b"x" * 9_001) == (200, b"ERR")
+        assert self.ask("h", body=b"x" * 9_001) == (200, b"seen")
+
+    def test_another_host_may_be_misdirected(self) -> None:
+        """421 (RFC 9110 §15.5.20)."""
+        self.bench.server.site = site = Site(misdirected)
+        site.hosts.update(self.bench.site.hosts)
+        assert self.ask("sms.example.com") == (200, b"root")
+        assert self.ask("h", "/x") == (421, b"Misdirected Request\n")
 
 
 class Bench:
@@ -149,6 +201,18 @@ class Requests(SynchronousTestCase):
         assert headers[b"Content-Type"] == b"text/plain; charset=utf-8"
         assert re.search(rb"^\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT$", headers[b"Date"])
         assert b"Connection" not in headers
+
+    def test_answers_are_counted_by_dialect_and_status(self) -> None:
+        """A path's dialect counts its answers; what named no path counts for none."""
+        self.bench.site.add("/rest/", lambda _: Response(404), dialect="rest")
+        self.exchange(GET.replace(b"GET / ", b"GET /rest/x ") * 2)
+        self.exchange(GET)
+        self.exchange(b"NONSENSE\r\n\r\n")
+        assert dict(self.bench.site.answered) == {
+            ("rest", 404): 2,
+            ("", 200): 1,
+            ("", 501): 1,
+        }
 
     def test_connection_is_kept_and_each_answer_is_one_write(self) -> None:
         """Requests follow each other on one connection."""
@@ -353,7 +417,7 @@ class Faults(SynchronousTestCase):
             (chunked + b"\r\nxyz\r\n", 400),
             (b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 65537\r\n\r\n", 413),
             (b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " + b"9" * 18 + b"\r\n\r\n", 413),
-            (b"GET /" + b"a" * 8200 + b" HTTP/1.1\r\nHost: h\r\n\r\n", 414),
+            (b"GET /" + b"a" * 16_400 + b" HTTP/1.1\r\nHost: h\r\n\r\n", 414),
             (post(b"b", b"Expect: a miracle"), 417),
             (b"GET / HTTP/1.1\r\nHost: h\r\n" + b"A: b\r\n" * 4000 + b"\r\n", 431),
             (b"BREW / HTTP/1.1\r\nHost: h\r\n\r\n", 501),
@@ -369,12 +433,12 @@ class Faults(SynchronousTestCase):
 
     def test_header_without_end_is_431(self) -> None:
         """A header that never ends is not collected without bound, however it is cut."""
-        assert self.refused(b"GET / HTTP/1.1\r\nA: ", *([b"b" * 4000] * 10)) == 431
+        assert self.refused(b"GET / HTTP/1.1\r\nA: ", *([b"b" * 4000] * 12)) == 431
 
     def test_trailer_without_end_is_refused(self) -> None:
         """The same after a chunked body."""
         head = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: "
-        assert self.refused(head, *([b"b" * 4000] * 10)) == 400
+        assert self.refused(head, *([b"b" * 4000] * 12)) == 400
 
     def test_chunked_body_is_bounded(self) -> None:
         """413 when the chunks together pass the limit."""

@@ -60,13 +60,15 @@ def post(url: str, document: Any, login: str = "") -> tuple[int, Any]:
     return ask(url, json.dumps(document).encode(), login)
 
 
-def ask(url: str, body: "bytes | None" = None, login: str = "") -> tuple[int, Any]:
-    """Status and JSON body of a GET, or of a POST of ``body``. It blocks."""
+def ask(
+    url: str, body: "bytes | None" = None, login: str = "", method: "str | None" = None
+) -> tuple[int, Any]:
+    """Status and JSON body of a GET, or of a POST of ``body``, or of ``method``. It blocks."""
     headers = {"Content-Type": "application/json"}
     if login:
         basic = base64.b64encode(f"{login}:{SECRET}".encode()).decode()
         headers["Authorization"] = f"Basic {basic}"
-    request = urllib.request.Request(url, body, headers)
+    request = urllib.request.Request(url, body, headers, method=method)
     try:
         with urllib.request.urlopen(request, timeout=DEADLINE_S) as answer:
             return answer.status, json.loads(answer.read())
@@ -142,6 +144,12 @@ class Scene(TestCase):
         """What ``POST /v4/messages`` answers, without its root."""
         url = f"http://127.0.0.1:{self.http_port}/v4/messages"
         status, body = await deferToThread(post, url, document, name)
+        return status, body["aerialink"]
+
+    async def cancel(self, guid: str, name: str = "acme") -> tuple[int, Any]:
+        """What ``DELETE /v4/messages/{guid}`` answers, without its root."""
+        url = f"http://127.0.0.1:{self.http_port}/v4/messages/{guid}"
+        status, body = await deferToThread(ask, url, None, name, "DELETE")
         return status, body["aerialink"]
 
     async def transaction(self, guid: str, name: str = "acme") -> Any:

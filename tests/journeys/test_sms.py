@@ -9,7 +9,7 @@ from smsgw.config import Config, Http, Smpp, SmppListener
 from smsgw.message import MessageState
 from smsgw.service import Gateway
 from smsgw.smpp.constants import Status, Tag
-from smsgw.smpp.pdu import SubmitSm
+from smsgw.smpp.pdu import CancelSm, QuerySm, QuerySmResp, ReplaceSm, SubmitSm
 from smsgw.smpp.tlv import get, put
 from smsgw.testing.esme import submit_sm
 from smsgw.testing.script import Plan, SmscScript
@@ -400,6 +400,44 @@ class SmsTest(Scene):
         await esme.delivered(2)
         assert [pdu.short_message for pdu in esme.messages] == [b"We shall."]
         assert [receipt.state for receipt in esme.receipts] == [MessageState.DELIVERED]
+
+    # Thought again.
+
+    async def test_what_is_cancelled_or_replaced_in_time_is_not_sent(self) -> None:
+        """By REST and SMPP, whichever it came by; a refund for the one, one receipt for each."""
+        (port,) = free_ports(1)
+        await self.apply(account(balance="1.00"), carrier("north", port), route("north"))
+        esme = await self.esme()
+        texts = (b"first", b"second", b"third")
+        answers = [await esme.submit(NUMBER, HANDSET, one, registered_delivery=1) for one in texts]
+        first, second, third = (answer.message_id for answer in answers)
+        assert (await self.admin("/admin/balances/acme"))["balance"] == "0.97"
+
+        # A cancelled one is gone, also for another protocol.
+        status, body = await self.cancel(first.decode())
+        assert (status, body["transactions"]["transaction"]["messageState"]) == (200, "DELETED")
+        status, body = await self.cancel(first.decode())
+        assert (status, body["code"]) == (409, 1043)
+        named = {"message_id": first, "source_addr": NUMBER.encode()}
+        assert (await esme.request(CancelSm(**named))).status == Status.ESME_RCANCELFAIL
+        answer = await esme.request(QuerySm(**named))
+        assert isinstance(answer, QuerySmResp)
+        assert (answer.message_state, answer.error_code) == (MessageState.DELETED, 221)
+        assert (await self.admin("/admin/balances/acme"))["balance"] == "0.98"
+
+        # A replaced one goes out as it is now.
+        named["message_id"] = second
+        replaced = ReplaceSm(**named, short_message=b"better", registered_delivery=1)
+        assert (await esme.request(replaced)).status == Status.ESME_ROK
+        north = await self.smsc(port=port)
+        await north.smsc.arrived(2)
+        assert [pdu.short_message for pdu in north.smsc.submits] == [b"third", b"better"]
+        await esme.delivered(3)
+        states = {receipt.id.encode(): receipt.state for receipt in esme.receipts}
+        delivered = MessageState.DELIVERED
+        assert states == {first: MessageState.DELETED, second: delivered, third: delivered}
+        status, body = await self.cancel(third.decode())
+        assert (status, body["code"]) == (409, 1043)
 
     # By an old client.
 

@@ -42,7 +42,7 @@ carriers = ["north"]
 def a_gateway(test: TestCase) -> Gateway:
     """A gateway with an empty store; ``gateway.journal`` is a ``SynchronousJournal``."""
     test.patch(service, "Journal", lambda engine, _: SynchronousJournal(engine))
-    test.patch(service, "deferToThread", lambda function, *given: succeed(function(*given)))
+    test.patch(service, "deferToThread", lambda f, *a, **k: succeed(f(*a, **k)))
     gateway = Gateway(Config(), a_store(test), Clock())
     test.addCleanup(gateway.journal.stop)
     return gateway

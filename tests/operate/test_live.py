@@ -5,9 +5,12 @@ from typing import Any
 
 from attrs import define
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
+from smsgw.flow.dead import Which
 from smsgw.identities import to_guid, to_hex
 from smsgw.login import Login
 from smsgw.operate.operator import Applied, CarrierTry, Check, RouteView, Sent, Unavailable
@@ -56,6 +59,63 @@ class ShownTests(LiveCase):
         assert (account.logins, account.numbers) == (["smpp acme"], ["447700900000"])
         assert (account.sessions, account.waiting, account.rate) == (1, 0, 50.0)
         assert "argon2" not in repr(account)
+
+    def test_accounts_are_shown_with_what_they_have_used(self) -> None:
+        """Of their quotas, with what accounts below them sent; and whether they may still send."""
+        family = NORTH.replace("rate = 50", "quota_day = 9\nquota_month = 90") + (
+            '[[account]]\nname = "child"\nparent = "acme"\nexpires = "2020-01-31"\n'
+            '[[account]]\nname = "grandchild"\nparent = "child"\nsuspended = true\n'
+        )
+        self.apply(family.replace("2020", "2999").replace("true", "false"))
+        for account in ("acme", "child", "grandchild"):
+            assert not self.send(account=account).error
+        self.apply(family)
+        acme, child, grandchild = self.ask(self.operator.accounts())
+        used = (acme.quota_day, acme.used_day, acme.quota_month, acme.used_month)
+        assert used == (9, 3, 90, 3)
+        assert (child.parent, child.used_day, child.used_month) == ("acme", 2, 2)
+        assert (grandchild.parent, grandchild.used_day) == ("child", 1)
+        assert [one.expired for one in (acme, child, grandchild)] == [False, True, True]
+        assert [one.suspended for one in (acme, child, grandchild)] == [False, False, True]
+
+    def test_sessions_end_when_their_account_does(self) -> None:
+        """Nobody need apply anything: the gateway looks every few seconds."""
+
+        class Session(FakeSession):
+            def unbind(self) -> None:
+                self.close_reason = "unbound"
+
+        session = Session(Login("acme", "acme"))
+        self.gateway.esmes.bound(session)
+        for expires, reason in (("2999-12-31", ""), ("2020-01-31", "unbound")):
+            self.apply(NORTH.replace("rate = 50", f'expires = "{expires}"'))
+            self.ask(self.gateway._review())
+            assert session.close_reason == reason
+
+    def test_a_parent_sees_the_messages_of_those_below_it(self) -> None:
+        """To the third level; they see neither its nor each other's (I6)."""
+        names = ("acme", "child", "grandchild", "other")
+        self.apply(
+            NORTH
+            + '[[account]]\nname = "child"\nparent = "acme"\n'
+            + '[[account]]\nname = "grandchild"\nparent = "child"\n'
+            + '[[account]]\nname = "other"\nparent = "acme"\n'
+        )
+        sent = {name: int(self.send(account=name).id) for name in names}
+        seen = {
+            name: [
+                other
+                for other, id in sent.items()
+                if self.ask(self.gateway.message(name, id)) is not None
+            ]
+            for name in names
+        }
+        assert seen == {
+            "acme": list(names),
+            "child": ["child", "grandchild"],
+            "grandchild": ["grandchild"],
+            "other": ["other"],
+        }
 
     def test_carriers_are_shown_with_what_waits_for_them(self) -> None:
         """A carrier whose links are not made yet is down."""
@@ -156,6 +216,29 @@ class ShownTests(LiveCase):
         assert not self.ask(self.operator.health()).ok
 
 
+class UnreadableTests(LiveCase):
+    def test_what_the_store_cannot_tell_now_is_not_available(self) -> None:
+        """One line with why, which the admin API answers with 503."""
+
+        def look(function: Any, done: Any) -> None:
+            done.errback(Failure(OperationalError("SELECT", None, Exception("disk I/O error"))))
+
+        self.gateway.journal._look = look
+        operator = self.operator
+        for asked in (
+            operator.accounts(),
+            operator.carriers(),
+            operator.queues(),
+            operator.message("7"),
+            operator.balance("acme"),
+            operator.statement("acme", 0, 1, 0),
+            operator.audit(0, "", "", ""),
+            operator.dead.page(Which((), "", ""), 0),
+        ):
+            failure = self.failureResultOf(Deferred.fromCoroutine(asked), Unavailable)
+            assert "disk I/O error" in failure.getErrorMessage()
+
+
 class ApplyTests(LiveCase):
     def test_what_is_applied_is_in_force_at_once(self) -> None:
         """The tables are the new ones, of the next version."""
@@ -222,8 +305,8 @@ class ApplyTests(LiveCase):
         prepare = store.prepare
         raced = []
 
-        def racing(*given: Any) -> Any:
-            changes = prepare(*given)
+        def racing(*given: Any, **more: Any) -> Any:
+            changes = prepare(*given, **more)
             if not raced:
                 raced.append(True)
                 self.apply('[[account]]\nname = "first"\n')
@@ -232,6 +315,24 @@ class ApplyTests(LiveCase):
         self.patch(store, "prepare", racing)
         self.apply('[[account]]\nname = "second"\n')
         assert {"first", "second"} <= set(self.gateway.tables.accounts)
+
+
+class ReloadTests(LiveCase):
+    def test_what_is_stored_but_not_in_force_is_taken_over_by_the_next_apply(self) -> None:
+        """Although that changes nothing: after the change the store could not be read."""
+        text = NORTH.replace("rate = 50", "rate = 60")
+        gateway, reload = self.gateway, self.gateway.reload
+
+        async def fails() -> None:
+            raise OperationalError("SELECT", None, Exception("disk I/O error"))
+
+        gateway.reload = fails
+        applying = self.operator.apply(text, "f.toml", False, False, "me")
+        self.failureResultOf(Deferred.fromCoroutine(applying), Unavailable)
+        assert gateway.tables.accounts["acme"].rate == 50
+        gateway.reload = reload
+        assert self.apply(text).changes == []
+        assert gateway.tables.accounts["acme"].rate == 60
 
 
 class MoneyTests(LiveCase):
@@ -304,6 +405,22 @@ class MoneyTests(LiveCase):
         assert self.ask(self.operator.statement("nobody", 0, 1, 0)) is None
 
 
+GOLD = """
+[[network]]
+name = "o2"
+mcc = "234"
+mnc = "10"
+prefixes = ["4477"]
+[[price_list]]
+name = "gold"
+[[price_list.price]]
+mcc = "234"
+price = "0.0300"
+[[price_list.price]]
+prefix = "4478"
+price = "0.02"
+"""
+
 CODES = """
 [[route]]
 name = "codes"
@@ -338,10 +455,32 @@ class RouteTests(LiveCase):
         assert (found.rivals, found.passed_over) == (["more-uk"], ["codes: text"])
         assert (found.parts, found.coding) == (2, "UCS2")
 
+    def test_delivery_rates_are_told_where_they_choose(self) -> None:
+        """In whole per cent, of the first carrier of each rival."""
+        assert self.route().rates == {}
+        self.apply(CODES.replace("least-cost", "best-rate"))
+        for n in range(100):
+            self.gateway.tables.rates.count("north", n % 4 > 0)
+        found = self.route()
+        assert found.select == "best-rate"
+        assert found.rates == {"uk": 75, "more-uk": 75}
+
     def test_the_price_is_that_of_all_parts(self) -> None:
         """As an exact decimal."""
         self.apply(NORTH.replace('prefixes = ["44"]', 'prefixes = ["44"]\nprice = "0.0250"'))
         assert self.route("x" * 161).price == "0.0500"
+
+    def test_it_is_told_where_the_price_comes_from(self) -> None:
+        """The route, or the prefix or network of the account's price list."""
+        self.apply(GOLD + NORTH.replace("rate = 50", 'price_list = "gold"\ncurrency = "GBP"'))
+        found = self.route()
+        assert (found.price, found.price_from) == ("0.0300", "price list gold, network 234-10")
+        found = self.route("x" * 161, destination="+447800000001")
+        assert (found.price, found.price_from) == ("0.04", "price list gold, prefix 4478")
+        found = self.route(destination="+442079460000")
+        assert (found.price, found.price_from) == ("0", "route uk")
+        [shown] = self.ask(self.operator.accounts())
+        assert (shown.currency, self.ask(self.operator.balance("acme")).currency) == ("GBP", "GBP")
 
     def test_what_would_be_refused_is_told_with_the_reason(self) -> None:
         """Also when there is a route, and when the account cannot send at all."""
@@ -359,6 +498,12 @@ class RouteTests(LiveCase):
         self.apply(NORTH.replace("rate = 50", "suspended = true"))
         found = self.route()
         assert (found.route, found.carriers, bool(found.error)) == ("", [], True)
+
+    def test_operators_are_told_which_filter_stops_a_message(self) -> None:
+        """Who sent it is not."""
+        self.apply(NORTH + '[[filter]]\nname = "pills"\ntext = "pills"\n')
+        assert self.route("Free pills").error == "Filtered: by the filter pills"
+        assert self.route("Hello").error == ""
 
     def test_nothing_is_kept_or_counted(self) -> None:
         """Nor does it use up the account's rate."""
@@ -385,6 +530,17 @@ class SendTests(LiveCase):
         assert sent.guid == to_guid(int(sent.id))
         assert sent.parts == 2
 
+    def test_the_audit_keeps_who_sent_in_the_name_of_an_account(self) -> None:
+        """With the id of the message, in its transaction; nothing of what was refused."""
+        sending = self.operator.by("alice").send("acme", "1234", "447700900123", "Hi", False)
+        sent = self.ask(sending)
+        assert self.send(to="33123456789").error
+        [kept] = [one for one in self.ask(self.operator.audit(0, "send", "", "")) if one.kind]
+        assert (kept.who, kept.name, kept.lines) == ("alice", "acme", [sent.id])
+        self.gateway.journal.broken = "disk full"
+        assert self.send().error.startswith("Temporarily unavailable")
+        assert len(self.ask(self.operator.audit(0, "send", "", ""))) == 1
+
     def test_a_refusal_is_told_in_words(self) -> None:
         """With what a person needs to mend it."""
         assert self.send(to="33123456789").error == "Not Sent: no route for 33123456789"
@@ -395,3 +551,34 @@ class SendTests(LiveCase):
         assert self.send(account="nobody").error == (
             "there is no account nobody; see: smsgw accounts"
         )
+
+
+class CancelTests(LiveCase):
+    def test_what_waits_is_cancelled_and_the_audit_keeps_who_did(self) -> None:
+        """By any form of its id; the second time there is nothing to cancel."""
+        sent = self.send()
+        operator = self.operator.by("ann")
+        for form in (sent.id, sent.guid):
+            done: Sent = self.ask(operator.cancel(form))
+            assert done.error == ("" if form == sent.id else "it is not pending any more")
+        view = self.ask(self.operator.message(sent.id))
+        assert (view.state, view.error, view.queued) == ("DELETED", 221, [])
+        reading = self.gateway.journal.run(lambda c: list(c.execute(select(schema.action))))
+        actions = self.successResultOf(reading)
+        cancelled = [(row.who, row.kind, row.name) for row in actions if row.kind != "send"]
+        assert cancelled == [("ann", "cancel", sent.id)]
+
+    def test_what_is_unknown_is_told(self) -> None:
+        """Also what is no id."""
+        for form in ("7", "nonsense", to_guid(7)):
+            done: Sent = self.ask(self.operator.cancel(form))
+            assert "no such message" in done.error
+
+    def test_a_store_that_fails_is_told(self) -> None:
+        """As unavailable; the message stays."""
+        sent = self.send()
+        self.gateway.journal.broken = "disk full"
+        cancelling = Deferred.fromCoroutine(self.operator.cancel(sent.id))
+        self.failureResultOf(cancelling, Unavailable)
+        self.gateway.journal.broken = ""
+        assert self.ask(self.operator.message(sent.id)).state == "ENROUTE"

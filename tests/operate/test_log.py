@@ -10,11 +10,14 @@ import pytest
 from twisted.logger import ILogObserver, Logger
 from twisted.python.failure import Failure
 
+from smsgw import trace
 from smsgw.config import Log
+from smsgw.message import Message
 from smsgw.operate import log
 
 
 def observed(settings: Log, monkeypatch: pytest.MonkeyPatch, file: Path | None) -> ILogObserver:
+    monkeypatch.setattr(trace, "on", False)
     monkeypatch.setattr(log, "chosen", (settings, str(file) if file else None))
     return log.observer()
 
@@ -66,7 +69,35 @@ def test_json_is_an_object_a_line(lines: Any) -> None:
     [line] = lines(settings, lambda logger: logger.warn("link {name} is down", name="nörth"))
     event = json.loads(line)
     assert event.pop("time").endswith("Z")
+    assert event.pop("name") == "nörth"
     assert event == {"level": "warn", "from": "smsgw.test", "text": "link nörth is down"}
+
+
+def test_json_has_what_an_event_is_about_in_fields(lines: Any) -> None:
+    """Message, account and carrier can be searched for; long ones are cut, objects left out."""
+
+    def speak(logger: Logger) -> None:
+        fields: dict[str, Any] = {"message_id": "7", "account": "a", "carrier": "north"}
+        logger.error("lost", **fields, why="x", long="y" * 300, number=3, thing=object(), text=9)
+
+    event = json.loads(lines(Log(format="json"), speak)[0])
+    assert (event["message_id"], event["account"], event["carrier"]) == ("7", "a", "north")
+    assert (len(event["long"]), event["number"], event["text"]) == (200, 3, "lost")
+    assert "thing" not in event
+
+
+def test_messages_are_traced_at_debug_only(lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step of a message with its id; at other levels nobody even asks."""
+
+    def speak(logger: Logger) -> None:
+        monkeypatch.setattr(trace, "_log", logger)
+        if trace.on:
+            trace.say("sent", Message("1", "2", id=7, account="acme"), carrier="north", part=1)
+
+    assert lines(Log(format="json"), speak) == []
+    event = json.loads(lines(Log(level="debug", format="json"), speak)[0])
+    assert event["text"] == "message 7 sent carrier=north part=1"
+    assert (event["message_id"], event["account"], event["carrier"]) == ("7", "acme", "north")
 
 
 def test_json_has_the_traceback_of_a_failure(lines: Any) -> None:
@@ -110,6 +141,7 @@ def test_without_a_file_it_is_standard_output(
     """ "-" and nothing are the same."""
     out = io.StringIO()
     monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(trace, "on", False)
     monkeypatch.setattr(log, "chosen", (Log(format="json"), file))
     a_logger(log.observer()).info("hello")
     assert json.loads(out.getvalue())["text"] == "hello"

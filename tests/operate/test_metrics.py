@@ -6,9 +6,13 @@ from prometheus_client import generate_latest
 from twisted.trial.unittest import TestCase
 
 from smsgw.flow.send import CarrierSide
+from smsgw.http.site import Site
 from smsgw.login import Login
 from smsgw.message import Message, MessageState, Receipt
+from smsgw.operate import metrics
 from smsgw.operate.metrics import Metrics
+from smsgw.operate.operator import QueueView
+from smsgw.operate.sampler import LAG_S, QUEUES_S
 from smsgw.smpp.pdu import DeliverSm
 from smsgw.smpp.receipt import format_text
 from tests.flow.journey import FakeLink, FakeSession
@@ -50,7 +54,9 @@ class MetricsTests(TestCase):
         self.accept()
         self.accept()
         self.accept("33123456789")
-        assert self.value("smsgw_messages_accepted_total", account="acme") == 2
+        by_smpp = {"account": "acme", "interface": "smpp"}
+        assert self.value("smsgw_messages_accepted_total", **by_smpp) == 2
+        assert self.value("smsgw_parts_accepted_total", account="acme") == 2
         assert self.value("smsgw_messages_refused_total", reason="no_route") == 1
 
     def test_a_carriers_figures_are_its_own(self) -> None:
@@ -114,7 +120,81 @@ class MetricsTests(TestCase):
         self.accept()
         assert self.value("smsgw_journal_transactions_total") == before + 1
         assert self.value("smsgw_journal_failures_total") == 1
-        assert (self.value("smsgw_journal_seconds_total") or 0) > 0
+        assert (self.value("smsgw_journal_commit_seconds_sum") or 0) > 0
+        assert self.value("smsgw_journal_commit_changes_bucket", le="+Inf") == before + 1
+        assert self.value("smsgw_accept_seconds_count") == 1
+
+    def test_messages_are_counted_by_their_end(self) -> None:
+        """By the carrier that had them last, and the word of receipts."""
+        link = self.a_link()
+        self.accept()
+        link.answer(0x0B)
+        ended = {"carrier": "north", "state": "UNDELIV"}
+        assert self.value("smsgw_messages_ended_total", **ended) == 1
+
+    def test_a_carriers_window_is_shown_beside_its_use(self) -> None:
+        """Of all its links; and how well it delivers, 1 until enough receipts tell."""
+        self.a_link()
+        assert self.value("smsgw_carrier_window", carrier="north") == 20
+        assert self.value("smsgw_carrier_links", carrier="north") == 2
+        assert self.value("smsgw_carrier_delivery_rate", carrier="north") == 1.0
+
+    def test_queues_are_sampled_from_the_store(self) -> None:
+        """How many wait, how many of them are due and since when; dead letters as well."""
+        gateway = self.gateway
+        self.accept()
+        gateway.sampler.start()
+        self.addCleanup(gateway.sampler.stop)
+        assert self.value("smsgw_queue_waiting", queue="carrier:north") == 1
+        assert self.value("smsgw_queue_due", queue="carrier:north") == 1
+        assert (self.value("smsgw_queue_oldest_seconds", queue="carrier:north") or -1) >= 0
+        assert self.value("smsgw_dead_letters") == 0
+        self.accept()
+        assert self.value("smsgw_queue_waiting", queue="carrier:north") == 1
+        gateway.reactor.advance(QUEUES_S)
+        assert self.value("smsgw_queue_waiting", queue="carrier:north") == 2
+
+    def test_the_reactors_lateness_is_measured(self) -> None:
+        """By how much later than asked for it calls back."""
+        gateway = self.gateway
+        gateway.sampler.start()
+        self.addCleanup(gateway.sampler.stop)
+        gateway.reactor.advance(LAG_S)
+        assert self.value("smsgw_reactor_lag_seconds_bucket", le="0.001") == 1
+        gateway.reactor.advance(LAG_S + 0.7)
+        assert self.value("smsgw_reactor_lag_seconds_bucket", le="0.5") == 1
+        assert self.value("smsgw_reactor_lag_seconds_bucket", le="1.0") == 2
+
+    def test_http_answers_are_counted_by_dialect(self) -> None:
+        """And status, over all listeners."""
+        first, second = Site(), Site()
+        first.answered["rest", 200] += 2
+        second.answered["rest", 200] += 1
+        second.answered["", 400] += 1
+        self.gateway.listeners.sites += [first, second]
+        assert self.value("smsgw_http_answers_total", dialect="rest", status="200") == 3
+        assert self.value("smsgw_http_answers_total", dialect="none", status="400") == 1
+
+    def test_series_are_bounded(self) -> None:
+        """Accounts beyond the most are summed up, and those that have a series keep it."""
+        self.patch(metrics, "MOST", 2)
+        parts = self.gateway.acceptance.parts
+        parts.update({"a": 1, "b": 2, "c": 4})
+        assert self.value("smsgw_parts_accepted_total", account="a") == 1
+        assert self.value("smsgw_parts_accepted_total", account="(others)") == 4
+        parts.update({"d": 8, "b": 3})
+        assert self.value("smsgw_parts_accepted_total", account="b") == 3
+        assert self.value("smsgw_parts_accepted_total", account="(others)") == 12
+
+    def test_queues_of_customers_are_not_named(self) -> None:
+        """Their addresses are nobody else's business, and there are many: the kind is enough."""
+        waiting = [
+            QueueView("target:acme https://www.example.com/in?", 2, 2, 5),
+            QueueView("target:b x@example.com", 3, 1, 1),
+        ]
+        self.gateway.sampler.queues = waiting
+        assert self.value("smsgw_queue_waiting", queue="target") == 5
+        assert "example.com" not in generate_latest(self.metrics.registry).decode()
 
     def test_failed_logins_are_counted(self) -> None:
         """Whatever their reason."""
@@ -136,6 +216,6 @@ class MetricsTests(TestCase):
         self.accept()
         other = Metrics(a_gateway(self))
         assert (
-            other.registry.get_sample_value("smsgw_messages_accepted_total", {"account": "acme"})
+            other.registry.get_sample_value("smsgw_parts_accepted_total", {"account": "acme"})
             is None
         )

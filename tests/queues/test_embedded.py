@@ -2,6 +2,7 @@
 
 import pytest
 from attrs import define, field
+from sqlalchemy import select
 from twisted.internet import reactor
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
@@ -9,7 +10,7 @@ from twisted.trial.unittest import TestCase
 from smsgw.message import Message
 from smsgw.queues import Entry, Transaction, embedded
 from smsgw.queues.embedded import EmbeddedQueues
-from smsgw.store import records
+from smsgw.store import records, schema
 from smsgw.store.database import close_store, open_store
 from smsgw.store.journal import Journal, StoreFailed
 from smsgw.store.records import Records
@@ -212,3 +213,42 @@ class EmbeddedTests(TestCase):
         self.queues.subscribe("carrier:south", taker)
         await self.commit(self.putting(9_000, queue="carrier:south"))
         assert taker.seen == [9000]
+
+    async def claimed(self, *ids: int) -> list[Entry | None]:
+        """Claims the entries of these messages as the store has them."""
+        query = select(schema.queue).order_by(schema.queue.c.id)
+        rows = await self.journal.run(lambda c: list(c.execute(query)))
+        wanted = [schema.QueueRow(*row) for row in rows if row.message in ids]
+        return [self.queues.claim(row, self.known.known[row.message]) for row in wanted]
+
+    async def test_what_is_claimed_goes_to_nobody_else(self) -> None:
+        """Neither from memory nor from the store, until it is released; then it goes out again."""
+        messages = [self.putting(1, 2), self.putting(3, due=5_000)]
+        for transaction in messages:
+            await self.commit(transaction)
+        claimed = await self.claimed(1, 3)
+        assert [entry and entry.message.id for entry in claimed] == [1, 3]
+        assert await self.claimed(1, 3) == [None, None]
+        taker = Taker(5)
+        self.queues.subscribe(QUEUE, taker)
+        self.clock.advance(10)
+        await self.quiet()
+        assert taker.seen == [2]
+        self.queues.release([entry for entry in claimed if entry])
+        await self.quiet()
+        assert taker.seen == [2, 1, 3]
+
+    async def test_what_a_consumer_has_cannot_be_claimed(self) -> None:
+        """It is settled by its answer."""
+        taker = Taker(1)
+        self.queues.subscribe(QUEUE, taker)
+        await self.commit(self.putting(1, 2))
+        first, second = await self.claimed(1, 2)
+        assert first is None
+        assert second is not None
+        transaction = Transaction()
+        transaction.settle(second)
+        await self.commit(transaction)
+        await self.settle(taker)
+        assert taker.seen == [1]
+        assert self.queues.resident()[QUEUE][:2] == (0, 0)

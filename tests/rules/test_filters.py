@@ -1,12 +1,16 @@
 """Filters: what a route asks for beside the destination."""
 
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from smsgw.message import UDHI, Message
 from smsgw.provisioning import Route
 from smsgw.rules import filters
+from smsgw.text import gsm
 
 AT_8 = 1_800_000_000_000  # 2027-01-15 08:00 UTC
 HOUR = 3600_000
@@ -35,6 +39,35 @@ def test_accounts_are_named() -> None:
     assert why(a_message(), accounts=["other"]) == "account"
 
 
+def test_groups_stand_for_their_accounts() -> None:
+    """Beside those that are named; a group that nobody is in lets nobody pass."""
+    members = {"gold": {"acme", "best"}, "test": {"try"}}
+
+    def why_of(account: str, **asked: Any) -> str:
+        test = filters.compiled(Route("r", [""], ["north"], **asked), members)
+        assert test is not None
+        return test(a_message(account=account))
+
+    assert why_of("acme", groups=["test", "gold"]) == ""
+    assert why_of("acme", groups=["test"]) == "account"
+    assert why_of("acme", groups=["test"], accounts=["acme"]) == ""
+    assert why_of("acme", groups=["nobodys"]) == "account"
+
+
+def test_tags_are_the_marks_of_messages() -> None:
+    """A message without a mark has none of them."""
+    assert why(a_message(tag="bulk"), tags=["codes", "bulk"]) == ""
+    assert why(a_message(tag="bulk"), tags=["codes"]) == "tag"
+    assert why(a_message(), tags=["codes"]) == "tag"
+
+
+def test_kinds_are_sms_and_mms() -> None:
+    """A route may take one of them only."""
+    assert why(a_message(), kinds=["sms"]) == ""
+    assert why(a_message(), kinds=["mms"]) == "kind"
+    assert why(a_message(kind="mms"), kinds=["sms", "mms"]) == ""
+
+
 @pytest.mark.parametrize(
     ("source", "passes"),
     [("447700900000", True), ("44", True), ("4", False), ("ACME", True), ("ACME 2", False)],
@@ -54,6 +87,15 @@ def test_a_text_is_searched_in_what_the_parts_say() -> None:
     assert why(a_message(parts=halves, esm_class=UDHI), text="^Your code: 1234$") == ""
 
 
+def test_a_text_is_searched_whatever_its_case() -> None:
+    """As the pattern says, in ASCII and beyond."""
+    for text in ("Your CODE: 12", "your code: 12", "your code: 12 \u0436", "\u0130 Code: 12"):
+        assert why(a_message(text=text), text="(?i)code: [0-9]") == "", text
+    assert why(a_message(text="your CODE: 12"), text="code: [0-9]") == "text"
+    assert why(a_message(text="your code: x"), text="(?i)code: [0-9]") == "text"
+    assert why(a_message(text="a \u212aey"), text="(?i)key") == ""  # the sign for kelvin
+
+
 def test_what_is_no_text_has_none() -> None:
     """Binary octets, and a header that is none, match no word."""
     assert why(a_message(parts=[b"code"], data_coding=4), text="code") == "text"
@@ -65,6 +107,29 @@ def test_only_the_first_thousand_characters_are_searched() -> None:
     assert why(a_message(text="x" * 996 + "code"), text="code") == ""
     assert why(a_message(text="x" * 997 + "code"), text="code") == "text"
     assert why(a_message(parts=[b"x" * 100] * 10 + [b"code"]), text="code") == "text"
+
+
+_PATTERNS = (
+    "(?i)ab",
+    "(?i)(sk|ks)[0-9]?",
+    "a[bk]",
+    "(?i)a@b",
+    "a.b",
+    "{ab}",
+    "(?i)free (code|pin)",
+)
+
+
+@given(
+    st.lists(st.sampled_from([*b"aAbBkKsS @1", 0x00, 0x05, 0x1B, 0x28, 0x29, 0x40, 0x65, 0xFF])),
+    st.sampled_from(_PATTERNS),
+)
+def test_septets_are_searched_as_the_text_that_they_are(octets: list[int], pattern: str) -> None:
+    """Though most of them are not decoded for it: characters beyond ASCII, after an escape and of
+    no meaning change nothing."""
+    message = a_message(parts=[bytes(octets)])
+    found = re.search(pattern, gsm.decode(bytes(octets)))
+    assert (why(message, text=pattern) == "") is (found is not None)
 
 
 @pytest.mark.parametrize(

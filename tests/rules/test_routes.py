@@ -1,15 +1,17 @@
 """Routes: the longest prefix, then the lowest priority number, then a share by weight."""
 
 from collections import Counter
+from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smsgw.message import Message
 from smsgw.provisioning import Route
-from smsgw.rules.routes import RouteTable
+from smsgw.rules.delivery_rate import DeliveryRates
+from smsgw.rules.routes import EXPLORED, RouteTable
 
 
 def a_route(name: str, *prefixes: str, **fields: Any) -> Route:
@@ -110,6 +112,112 @@ def test_where_routes_select_differently_the_price_goes_first() -> None:
         a_route("c", "44", price="3"),
     ]
     assert matched(routes, "447700900123") == "b"
+
+
+def rated(rates: dict[str, float], *chances: float, **fields: Any) -> str | None:
+    """The route that is chosen by what its first carrier, which has its name, delivers."""
+    routes = [
+        Route(name, ["44"], [name, "z"], select="best-rate", weight=int(fields.get(name, 1)))
+        for name in rates
+    ]
+    table = RouteTable(routes, iter(chances).__next__, rate=rates.__getitem__)
+    return named(table.match("447700900123"))
+
+
+def test_best_rate_takes_the_carrier_that_delivers_most() -> None:
+    """In whole per cent: of what differs by less, weights are shares."""
+    assert rated({"a": 0.9, "b": 0.95, "c": 0.2}, 0.99) == "b"
+    assert rated({"a": 0.951, "b": 0.949, "c": 0.2}, 0.99, 0.7) == "b"
+    assert rated({"a": 0.951, "b": 0.949, "c": 0.2}, 0.99, 0.7, a=3) == "a"
+    assert rated({"a": 1.0, "b": 1.0}, 0.0) == "a"
+
+
+def test_best_rate_tries_another_now_and_then() -> None:
+    """One choice in twenty, among the others by their weights."""
+    rates = {"a": 0.9, "b": 0.95, "c": 0.2}
+    below = EXPLORED - 0.001
+    assert [rated(rates, below, 0.4), rated(rates, below, 0.6)] == ["a", "c"]
+    assert rated(rates, below, 0.6, a=9) == "a"
+    assert rated(rates, EXPLORED) == "b"
+
+
+def test_least_cost_goes_before_best_rate_and_that_before_turns() -> None:
+    """Where rivals name different ways."""
+    routes = [
+        Route("a", ["44"], ["a"], select="round-robin"),
+        Route("b", ["44"], ["b"], select="best-rate"),
+    ]
+    table = RouteTable(routes, lambda: 0.9, rate={"a": 0.1, "b": 0.9}.__getitem__)
+    assert [named(table.match("447700900123")) for _ in range(3)] == ["b", "b", "b"]
+    cheap = Route("c", ["44"], ["c"], select="least-cost")
+    table = RouteTable([*routes, cheap], lambda: 0.9, rate=lambda carrier: 0.5)
+    assert named(table.match("447700900123")) == "a"  # of the same price the first
+
+
+class Market:
+    """Two carriers that deliver as they do, and the choice between them."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = Random(seed)
+        self.now = 1_800_000_000.0
+        self.rates = DeliveryRates(lambda: self.now)
+        routes = [Route(name, ["44"], [name], select="best-rate") for name in ("a", "b")]
+        self.table = RouteTable(routes, self.random.random, rate=self.rates.of)
+
+    def send(self, messages: int, **delivers: float) -> Counter[str]:
+        """Sends so many, four a second, each with its receipt; who took the last half of them."""
+        taken: list[str] = []
+        for _ in range(messages):
+            name = named(self.table.match("447700900123"))
+            assert name is not None
+            self.rates.count(name, self.random.random() < delivers[name])
+            self.now += 0.25
+            taken.append(name)
+        return Counter(taken[messages // 2 :])
+
+
+# The same chances each time: that of a false alarm is small, but not none.
+AT_CHANCE = settings(derandomize=True, max_examples=15)
+
+
+@AT_CHANCE
+@given(st.integers(), st.floats(0, 0.7), st.floats(0.2, 0.3))
+def test_the_carrier_that_delivers_better_gets_most(seed: int, worse: float, by: float) -> None:
+    """Whatever the rates are and chance does; the other one is tried now and then."""
+    taken = Market(seed).send(2_000, a=worse, b=worse + by)
+    assert taken["b"] > 850
+    assert taken["a"] > 0
+
+
+@AT_CHANCE
+@given(st.integers())
+def test_a_carrier_that_has_recovered_is_found(seed: int) -> None:
+    """Also after it delivered nothing for long."""
+    market = Market(seed)
+    assert market.send(1_000, a=0.8, b=0.0)["a"] > 400
+    assert market.send(12_000, a=0.8, b=0.99)["b"] > 4_000
+
+
+SIM = "8944500102198304826"  # 19 digits
+
+
+def test_a_route_for_sims_takes_iccids_only() -> None:
+    """And they take no other: an ICCID is no number, whatever prefixes fit."""
+    routes = [
+        a_route("all", "", priority=-1),
+        a_route("eight", "8"),
+        a_route("sims", "", sim=True),
+        a_route("ours", "894450", sim=True),
+    ]
+    assert matched(routes, SIM) == "ours"
+    assert matched(routes, "89445001021983048") == "ours"  # longer than any number
+    assert matched(routes, "8931" + SIM[4:]) == "sims"
+    assert matched(routes, "894450010219830") == "eight"
+    assert matched(routes, "447700900123") == "all"
+    assert matched(routes[:2], SIM) is None
+    assert matched(routes[2:], "894450010219830") is None
+    found = RouteTable(routes).explain(SIM)
+    assert (found.prefix, [one.name for one in found.rivals]) == ("894450", ["ours"])
 
 
 def test_a_route_whose_filters_do_not_match_is_passed_over() -> None:

@@ -497,8 +497,10 @@ class Echo:
     def login(self, system_id: str, password: str, peer: str) -> "Deferred[Login | Refusal]":
         return succeed(Login(account=system_id, credential=system_id, window=50))
 
-    def bind_allowed(self, login: Login) -> bool:
-        return True
+    def admit(
+        self, session: EsmeSession, login: Login, bind_type: str
+    ) -> "Deferred[Refusal | None]":
+        return succeed(None)
 
     def bound(self, session: EsmeSession) -> None:
         pass

@@ -161,6 +161,41 @@ class TestConnection(TestCase):
         bench.lose()
         assert bench.owner.reason == "enquire_link unanswered"
 
+    def test_a_sign_of_life_may_be_asked_for(self) -> None:
+        """One enquire_link for all who ask; whatever the peer says is the sign."""
+        bench = Bench(Role.SMSC)
+        asked = [bench.connection.probe(5) for _ in range(2)]
+        assert [type(pdu) for pdu in bench.transport.said()] == [EnquireLink]
+        bench.clock.advance(4)
+        self.assertNoResult(asked[0])
+        bench.hear(SubmitSm(sequence=2))
+        for each in asked:
+            assert self.successResultOf(each) is None
+        bench.clock.advance(5)
+        assert not bench.transport.closed
+
+    def test_without_one_the_peer_is_cut_off(self) -> None:
+        """Who asked is told when the owner knows that it is gone; also where it does not read."""
+        for stalled in (False, True):
+            bench = Bench(Role.SMSC)
+            if stalled:
+                bench.connection.pauseProducing()
+            asked = bench.connection.probe(5)
+            bench.clock.advance(5)
+            assert bench.transport.aborted
+            self.assertNoResult(asked)
+            asked.addCallback(lambda _, bench=bench: bench.owner.events.copy())
+            bench.lose()
+            assert self.successResultOf(asked)[-1] == "closed"
+            assert bench.owner.reason == "no answer to enquire_link within 5 s"
+
+    def test_a_peer_that_we_do_not_read_is_taken_for_present(self) -> None:
+        """Its answer would lie in the socket."""
+        bench = Bench(Role.SMSC, intake_mark=0)
+        bench.hear(SubmitSm(sequence=2))
+        assert bench.transport.producerState == "paused"
+        assert self.successResultOf(bench.connection.probe(5)) is None
+
     def test_a_connection_that_does_not_bind_is_closed(self) -> None:
         """The session-init time runs from the connection."""
         clock, transport = Clock(), TcpTransport()

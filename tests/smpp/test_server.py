@@ -33,6 +33,8 @@ from smsgw.smpp.pdu import (
     GenericNack,
     Pdu,
     QuerySm,
+    QuerySmResp,
+    ReplaceSm,
     SubmitSm,
     SubmitSmResp,
     Unbind,
@@ -54,6 +56,7 @@ class Doorkeeper:
         self.asked: list[tuple[str, str, str]] = []
         self.events: list[tuple[str, EsmeSession]] = []
         self.batches: list[list[SubmitSm]] = []
+        self.questions: list[QuerySm | CancelSm | ReplaceSm] = []
         self.deliveries: list[tuple[object, int | None]] = []
         self.then: Any = None
 
@@ -64,8 +67,10 @@ class Doorkeeper:
         self.asked.append((system_id, password, peer))
         return self.answer if isinstance(self.answer, Deferred) else succeed(self.answer)
 
-    def bind_allowed(self, login: Login) -> bool:
-        return not self.full
+    def admit(
+        self, session: EsmeSession, login: Login, bind_type: str
+    ) -> "Deferred[Refusal | None]":
+        return succeed(Refusal(Reason.TOO_MANY_BINDS) if self.full else None)
 
     def bound(self, session: EsmeSession) -> None:
         self.events.append(("bound", session))
@@ -77,6 +82,9 @@ class Doorkeeper:
         self.batches.append(pdus)
         if self.then:
             self.then(session, pdus)
+
+    def ask(self, session: EsmeSession, pdus: list[QuerySm | CancelSm | ReplaceSm]) -> None:
+        self.questions += pdus
 
     def delivered(self, session: EsmeSession, answers: list[tuple[object, int | None]]) -> None:
         self.deliveries += answers
@@ -371,12 +379,35 @@ class TestServer(TestCase):
     def test_operations_not_served_are_answered_in_kind(self) -> None:
         """By their own response with 0x03; the submits among them are served."""
         client = self.bound_client()
-        answers = client.say(QuerySm(sequence=2), SubmitSm(sequence=3), CancelSm(sequence=4))
+        answers = client.say(DataSm(sequence=2), SubmitSm(sequence=3), DataSm(sequence=4))
         assert [(pdu.COMMAND, pdu.status) for pdu in answers] == [
-            (Command.QUERY_SM_RESP, 0x03),
-            (Command.CANCEL_SM_RESP, 0x03),
+            (Command.DATA_SM_RESP, 0x03),
+            (Command.DATA_SM_RESP, 0x03),
         ]
         assert [pdu.sequence for pdu in self.gate.batches[0]] == [3]
+
+    def test_questions_about_messages_are_handed_on(self) -> None:
+        """query_sm, cancel_sm and replace_sm; they have places in the window as submits do."""
+        client = self.bound_client()
+        assert client.say(QuerySm(sequence=2), CancelSm(sequence=3), ReplaceSm(sequence=4)) == []
+        assert [pdu.sequence for pdu in self.gate.questions] == [2, 3, 4]
+        [late] = client.say(QuerySm(sequence=5))
+        assert (late.sequence, late.status) == (5, 0x58)
+        client.session.answer([QuerySmResp(sequence=2)])
+        assert [pdu.sequence for pdu in client.transport.said()] == [2]
+
+    def test_questions_are_not_answered_while_shutting_down(self) -> None:
+        """ESME_RSYSERR."""
+        listener = self.listener()
+        client = Client(listener)
+        client.say(bind())
+        client.say(SubmitSm(sequence=2))
+        done = listener.drain()
+        answers = client.say(QuerySm(sequence=3))
+        assert (answers[0].COMMAND, answers[0].status) == (Command.QUERY_SM_RESP, 0x08)
+        client.session.abort("over")
+        client.close()
+        self.successResultOf(done)
 
     def test_on_link_operations_not_served_are_nacked(self) -> None:
         """L-D11: generic_nack with 0x03, and the session stays."""
@@ -559,6 +590,31 @@ class TestServer(TestCase):
         assert isinstance(pdu, Unbind)
         self.clock.advance(5)
         assert client.transport.closed
+
+    def test_a_profile_may_refuse_old_versions_and_system_types(self) -> None:
+        """L-D13, W-D3; the client may try again."""
+        client = self.client(evolve(LINK, accept_v33=False))
+        assert client.say(bind(version=0x33))[0].status == Status.ESME_RBINDFAIL
+        assert client.say(bind(version=0x34))[0].status == 0
+        client = self.client(evolve(WEBSMPP, strict_system_type=True))
+        typed = evolve(bind(), system_type=b"SMPP")
+        assert client.say(typed)[0].status == Status.ESME_RINVSYSTYP
+        assert client.say(bind())[0].status == 0
+        assert self.bound_client(WEBSMPP, typed)
+
+    def test_a_profile_may_close_after_the_first_refused_bind(self) -> None:
+        """L-D14, link.close_on_auth_fail."""
+        self.gate.answer = Refusal(Reason.WRONG_PASSWORD)
+        client = self.client(evolve(LINK, failed_binds=1))
+        assert client.say(bind())[0].status == Status.ESME_RINVPASWD
+        assert client.transport.closed
+
+    def test_a_login_may_need_a_certificate(self) -> None:
+        """Without TLS there is none to show."""
+        self.gate.answer = Login(account="acme", credential="acme", certificate="acme client")
+        client = self.client()
+        assert client.say(bind())[0].status == Status.ESME_RBINDFAIL
+        assert not self.gate.events
 
     # The end
 

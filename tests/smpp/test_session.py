@@ -683,6 +683,15 @@ def test_an_idle_session_is_unbound() -> None:
     assert server.ended == "no answer to unbind"
 
 
+def test_an_idle_session_may_be_closed_without_a_word() -> None:
+    """Where the profile says so (L-D3, link.idle_unbind); nothing was broken by it (L-D5)."""
+    server = smsc("trx", Timers(enquire_after_s=0, idle_s=300, idle_unbind=False))
+    server.tick(300.0)
+    assert said(server) == []
+    assert server.ended == "idle for 300 s"
+    assert server.orderly
+
+
 def test_a_clients_enquire_link_is_activity_and_its_answers_to_ours_are_not() -> None:
     """Ruling 3: a client that is silent but answers is closed, one that asks is kept."""
     timers = Timers(enquire_after_s=120, idle_s=300)

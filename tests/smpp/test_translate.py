@@ -14,6 +14,7 @@ from smsgw.smpp import codec, receipt, translate
 from smsgw.smpp.constants import Status, Tag
 from smsgw.smpp.pdu import DeliverSm, SubmitSm
 from smsgw.smpp.profile import LINK, STANDARD, WEBSMPP
+from smsgw.smpp.rewriting import rewriting
 from smsgw.testing.strategies import tlvs
 from smsgw.text import parts
 
@@ -141,10 +142,9 @@ def test_any_fields_give_a_message_or_a_refusal(
             Reason.BAD_REGISTERED_DELIVERY,
             Status.ESME_RINVREGDLVFLG,
         ),
-        ({"replace_if_present_flag": 1}, Reason.REPLACE_NOT_SUPPORTED, Status.ESME_RINVSUBREP),
         ({"replace_if_present_flag": 2}, Reason.BAD_REPLACE_FLAG, Status.ESME_RINVREPFLAG),
         ({"sm_default_msg_id": 1}, Reason.UNKNOWN_DEFAULT_MESSAGE, Status.ESME_RINVDFTMSGID),
-        ({"data_coding": 5}, Reason.BAD_CODING, Status.ESME_RSUBMITFAIL),
+        ({"data_coding": 11}, Reason.BAD_CODING, Status.ESME_RSUBMITFAIL),
         ({"data_coding": 0x20}, Reason.BAD_CODING, Status.ESME_RSUBMITFAIL),
         (
             {"tlvs": [(Tag.MESSAGE_PAYLOAD, b"Hello")]},
@@ -338,6 +338,15 @@ def test_a_schedule_is_the_gateways_own() -> None:
     assert sent(read, NOW_MS + HOUR_MS).validity_period == b""
 
 
+def test_no_more_than_what_is_left_is_sent_on() -> None:
+    """Cut to a second; also of a default validity, once the message has waited."""
+    read = accepted(message(submit(validity_period=b"000000010000000R")))
+    assert sent(read, NOW_MS + 1).validity_period == b"000000005959000R"
+    read = accepted(message(submit()))
+    assert sent(read, NOW_MS + 59_999).validity_period == b""
+    assert sent(read, NOW_MS + 61_000).validity_period == b"000001235859000R"
+
+
 def test_a_schedule_in_the_past_is_no_validity() -> None:
     """What is sent at once has the default validity, although its schedule was long ago."""
     read = accepted(message(submit(schedule_delivery_time=b"270115070000000+")))
@@ -345,10 +354,12 @@ def test_a_schedule_in_the_past_is_no_validity() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "wanted"), [(0, 0), (1, 1), (2, 1), (3, 1), (0x10, 0), (0x12, 1), (0x04, 0)]
+    ("asked", "wanted"),
+    [(0, 0), (1, 1), (2, 1), (3, 1), (0x10, 0x10), (0x12, 0x11), (0x04, 0x04), (0x1F, 0x1D)],
 )
 def test_a_carrier_is_asked_for_every_receipt_that_may_be_needed(asked: int, wanted: int) -> None:
-    """The gateway itself decides which ones are handed over; acknowledgements are not asked for."""
+    """The gateway itself decides which ones are handed over; acknowledgements of the handset and
+    intermediate states are the carrier's to send."""
     assert sent(accepted(message(submit(registered_delivery=asked)))).registered_delivery == wanted
 
 
@@ -407,6 +418,28 @@ def test_a_33_session_has_eight_hex_digits_and_ten_decimal_ones_in_its_receipt()
     assert translate.id_text(one, "hex") == "0000ABCD"
     pdu = translate.receipt_of(one, MessageState.DELIVERED, NOW_MS, "hex", False, False)
     assert pdu.short_message.startswith(b"id:0000043981 ")
+
+
+@pytest.mark.parametrize("alias", [0, 1, 0xABCD, 0xFFFFFFFF])
+@pytest.mark.parametrize("id_format", ["hex", "uuid", "decimal"])
+def test_an_id_is_read_in_every_form_that_was_written(alias: int, id_format: str) -> None:
+    """That of the response, in whatever case, and that of the receipt."""
+    one = a_message(id=447_711_000_000_000_000, alias=alias)
+    known = (0, alias) if alias else (one.id, 0)
+    name = translate.id_text(one, id_format)
+    assert translate.id_of(name) == translate.id_of(name.lower()) == known
+    pdu = translate.receipt_of(one, MessageState.DELIVERED, NOW_MS, id_format, False, False)
+    assert translate.id_of(pdu.short_message.split()[0][3:].decode()) == known
+
+
+@given(st.text(max_size=70))
+def test_what_is_no_id_is_none(text: str) -> None:
+    """No text breaks it, and nothing but an id is one."""
+    id, alias = translate.id_of(text)
+    assert not (id and alias)
+    assert 0 <= alias <= 9_999_999_999
+    for wrong in ("", "-1", " 12345", "1_000", "0x12", "x" * 32, "1" * 20, "١٢٣٤٥٦٧٨٩"):
+        assert translate.id_of(wrong) == (0, 0)
 
 
 @pytest.mark.parametrize("seconds", [False, True])
@@ -528,9 +561,9 @@ def test_a_sender_is_rewritten_with_the_ton_of_its_form(sender: str, ton: int, n
     of = accepted(message(submit(source_addr_ton=1, source_addr_npi=1)))
     before = evolve(of)
     pdu = sent(of)
-    rewriting = translate.rewriting(sender=sender)
-    assert rewriting is not None
-    rewriting.apply(pdu)
+    made = rewriting(sender=sender)
+    assert made is not None
+    made.apply(pdu)
     written = (pdu.source_addr, pdu.source_addr_ton, pdu.source_addr_npi)
     assert written == (sender.encode(), ton, npi)
     assert of == before
@@ -542,9 +575,9 @@ def test_a_sender_is_rewritten_with_the_ton_of_its_form(sender: str, ton: int, n
 def test_types_of_numbers_and_the_protocol_are_rewritten_as_given() -> None:
     """Also to 0, and over what the sender's form says."""
     pdu = sent(accepted(message(submit(protocol_id=7))))
-    rewriting = translate.rewriting("ACME", 0, 8, 2, 0, 0)
-    assert rewriting is not None
-    rewriting.apply(pdu)
+    made = rewriting("ACME", 0, 8, 2, 0, 0)
+    assert made is not None
+    made.apply(pdu)
     assert (pdu.source_addr, pdu.source_addr_ton, pdu.source_addr_npi) == (b"ACME", 0, 8)
     assert (pdu.dest_addr_ton, pdu.dest_addr_npi, pdu.protocol_id) == (2, 0, 0)
     assert pdu.destination_addr == b"447700900123"
@@ -552,4 +585,52 @@ def test_types_of_numbers_and_the_protocol_are_rewritten_as_given() -> None:
 
 def test_without_anything_to_rewrite_there_is_no_rewriting() -> None:
     """So it costs nothing."""
-    assert translate.rewriting() is None
+    assert rewriting() is None
+
+
+def transliterated(text: str, header: bytes = b"", data_coding: int = 8) -> SubmitSm:
+    """The submit_sm of a part in UCS-2 for a carrier that wants GSM."""
+    octets = header + text.encode("utf-16-be")
+    pdu = SubmitSm(short_message=octets, data_coding=data_coding, esm_class=UDHI if header else 0)
+    made = rewriting(transliterate=True)
+    assert made is not None
+    made.apply(pdu)
+    return pdu
+
+
+def test_ucs2_is_written_in_gsm_where_it_can_be() -> None:
+    """With look-alikes; the header and the class stay."""
+    pdu = transliterated("Łódź “{2}”")
+    assert (pdu.data_coding, pdu.short_message) == (0, b'Lodz "\x1b(2\x1b)"')
+    pdu = transliterated("Łódź", UDH)
+    assert (pdu.data_coding, pdu.short_message, pdu.esm_class) == (0, UDH + b"Lodz", UDHI)
+    assert transliterated("Łódź", data_coding=0x18).data_coding == 0x10
+    assert transliterated("Łódź", data_coding=0x19).data_coding == 0x11
+
+
+@pytest.mark.parametrize(
+    ("text", "header"), [("日本", b""), ("Łódź 😀", b""), ("½" * 67, UDH), ("Łódź", b"\xff")]
+)
+def test_what_is_not_gsm_stays_as_it_is(text: str, header: bytes) -> None:
+    """A sign without a look-alike, look-alikes that need too many septets, a header that is
+    none."""
+    pdu = transliterated(text, header)
+    assert (pdu.data_coding, pdu.short_message) == (8, header + text.encode("utf-16-be"))
+
+
+@given(st.text(max_size=70))
+def test_a_part_in_gsm_fits(text: str) -> None:
+    """Whatever becomes of its characters."""
+    pdu = transliterated(text.encode("utf-16-be", "replace").decode("utf-16-be")[:70])
+    if pdu.data_coding == 0:
+        assert len(pdu.short_message) <= 160
+
+
+def test_only_ucs2_is_transliterated() -> None:
+    """Octets and other alphabets are left alone."""
+    made = rewriting(transliterate=True)
+    assert made is not None
+    for data_coding in (0, 3, 4, 0xF5):
+        pdu = SubmitSm(short_message=b"\x01\x41", data_coding=data_coding)
+        made.apply(pdu)
+        assert (pdu.data_coding, pdu.short_message) == (data_coding, b"\x01\x41")

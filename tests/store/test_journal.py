@@ -3,15 +3,16 @@
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, Engine, select, text
+from sqlalchemy import Connection, Engine, insert, select, text, update
 from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
 from twisted.trial.unittest import TestCase
 
 from smsgw.message import Message
-from smsgw.store import records, schema
+from smsgw.rules.money import Entry
+from smsgw.store import ledger, records, schema
 from smsgw.store.database import StoreUnusable, close_store, open_store
-from smsgw.store.journal import Changes, Journal, StoreFailed
+from smsgw.store.journal import Changes, Journal, Overdrawn, StoreFailed
 from tests.folders import temporary_folder
 
 
@@ -35,6 +36,13 @@ def inserting(*ids: int) -> Changes:
     for id in ids:
         changes.messages.append(records.row(a_message(id), 3_000))
         changes.entries.append((id, "carrier:north", 1_000, 0, id, 0, 0, 2_000))
+    return changes
+
+
+def charging(id: int, amount: int, account: str = "acme") -> Changes:
+    """A message, and what it adds to a balance."""
+    changes = inserting(id)
+    changes.ledger.append(schema.LedgerRow(1000 + id, account, 1_000, amount, Entry.CHARGE, id, ""))
     return changes
 
 
@@ -81,6 +89,59 @@ class JournalTests(TestCase):
         await self.assertFailure(bad, StoreFailed)
         assert await self.count("message") == 3
         assert self.journal.failing == ""
+
+    async def test_of_many_bad_changes_each_fails_alone(self) -> None:
+        """Wherever they stand among those that are merged."""
+        await self.journal.commit(inserting(*range(1, 41, 3)))
+        done = [self.journal.commit(inserting(n)) for n in range(1, 41)]
+        for n, one in enumerate(done, 1):
+            if n % 3 == 1:
+                await self.assertFailure(one, StoreFailed)
+            else:
+                await one
+        assert await self.count("message") == 40
+
+    async def balance(self, amount: int, credit_limit: int | None) -> None:
+        row = {"account": "acme", "amount": amount, "credit_limit": credit_limit}
+        await self.journal.run(lambda c: c.execute(insert(schema.balance).values(row)))
+
+    async def amount(self) -> int:
+        return await self.journal.run(lambda c: ledger.balances(c)["acme"])
+
+    async def test_what_would_overdraw_a_balance_is_not_stored(self) -> None:
+        """With its message; what comes with it in one transaction is, as far as the money goes."""
+        await self.balance(250, 50)
+        done = [self.journal.commit(charging(n, -100)) for n in range(1, 6)]
+        others = self.journal.commit(inserting(9))
+        for one in done[:3]:
+            await one
+        for one in done[3:]:
+            await self.assertFailure(one, Overdrawn)
+        await others
+        assert await self.amount() == -50
+        assert await self.count("message") == 4
+        assert (self.journal.failures, self.journal.failing) == (0, "")
+
+    async def test_one_account_without_money_harms_no_other(self) -> None:
+        """Accounts are charged by one statement, and yet each stands alone."""
+        await self.balance(0, 0)
+        good = self.journal.commit(charging(1, -100, "postpaid"))
+        bad = self.journal.commit(charging(2, -100))
+        await good
+        await self.assertFailure(bad, Overdrawn)
+        assert await self.journal.run(ledger.balances) == {"acme": 0, "postpaid": -100}
+
+    async def test_whoever_owes_more_than_he_may_gets_his_refunds(self) -> None:
+        """A balance below its limit, which was lowered, may rise; a postpaid one has no limit."""
+        await self.balance(-500, 0)
+        await self.journal.commit(charging(1, 100))
+        await self.assertFailure(self.journal.commit(charging(2, -1)), Overdrawn)
+        assert await self.amount() == -400
+        await self.journal.run(
+            lambda c: c.execute(update(schema.balance).values(credit_limit=None))
+        )
+        await self.journal.commit(charging(3, -600))
+        assert await self.amount() == -1_000
 
     async def test_a_change_is_all_or_nothing(self) -> None:
         """A change with a row that cannot be stored leaves none of its rows behind."""

@@ -57,6 +57,35 @@ def test_what_was_applied_is_loaded(connection: Connection) -> None:
     assert found == expected
 
 
+def test_secrets_of_actions_are_encrypted(connection: Connection) -> None:
+    """They are sent on, so they can be read again; the audit only says that they are set."""
+    action = (
+        '{ type = "SMS-MO-HTTP", url = "https://h.example/", username = "u", '
+        'password = "p4ssw0rd", '
+        'hmac_secret = "s3cret" }'
+    )
+    text = f'[[account]]\nname = "acme"\n[[account.route]]\nsequence = 1\nactions = [{action}]\n'
+    applied(connection, text)
+    [found] = provision.load(connection).accounts["acme"].route[0].actions
+    assert (found.password, found.hmac_secret) == ("p4ssw0rd", "s3cret")
+    kept = [*connection.execute(select(schema.provision.c.document)).scalars()]
+    audited = [*connection.execute(select(schema.audit.c.after)).scalars()]
+    for text in kept + audited:
+        assert "p4ssw0rd" not in text
+        assert "s3cret" not in text
+    assert audited[0].count("(set)") == 2
+    changed = text_of_change(connection, "s3cret", "an0ther", action)
+    assert changed == ["~ account acme: route (changed)"]
+
+
+def text_of_change(connection: Connection, old: str, new: str, action: str) -> list[str]:
+    """The lines that tell of a changed secret."""
+    action = action.replace(old, new)
+    text = f'[[account]]\nname = "acme"\n[[account.route]]\nsequence = 1\nactions = [{action}]\n'
+    changes = provision.prepare(provision.load(connection), text, "p.toml")
+    return [line for change in changes for line in change.lines]
+
+
 def test_applying_again_changes_nothing(connection: Connection) -> None:
     """The same file a second time is no change and no new version."""
     applied(connection, TEXT)
@@ -128,7 +157,7 @@ def test_audit_tells_who_changed_what(connection: Connection) -> None:
     ]
     assert '"password":"(set)"' in rows[0].before
     assert '"password":"(changed)"' in rows[0].after
-    assert rows[1].after.count("(changed)") == 1
+    assert rows[1].after.count("(changed)") == 2  # both logins by HTTP
     assert rows[1].after.count("(set)") == 1
 
 

@@ -118,7 +118,7 @@ def test_every_setting_is_an_option() -> None:
         (["--delay-s", "soon"], 'delay_s: "soon" is not allowed'),
         (["--listen", "tcp"], '--listen: "tcp" is no endpoint'),
         (["--listen", "tcp:99999"], '--listen: "tcp:99999" has no port'),
-        (["--listen", "haproxy:tcp:2776"], "the PROXY protocol is not served"),
+        (["--listen", "haproxy:tcp:2776"], "the PROXY protocol is a matter of"),
         (["--refusals=-1=1"], 'refusals: "-1" is no status'),
         (["--refusals", "0=1"], 'refusals: "0" is no status'),
         (["--refusals", "0x1ffffffff=1"], 'refusals: "0x1ffffffff" is no status'),

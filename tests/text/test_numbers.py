@@ -139,6 +139,19 @@ def test_numbers_as_people_write_them(text, country, destination):
     assert numbers.friendly(text, country) == destination
 
 
+def test_a_sim_is_named_by_its_iccid():
+    """18 to 20 digits that begin with 89, as a destination; whatever its check digit (A-D3)."""
+    for text in ("894450010219830482", "8944500102198304826", "89445001021983048260"):
+        assert numbers.normalise_destination(text, 0, COUNTRY) == text
+        assert numbers.normalise_destination(text, 1, COUNTRY) == text
+        assert numbers.friendly(f"{text[:4]} {text[4:]}", COUNTRY) == text
+        assert numbers.is_iccid(text)
+    for text in ("89445001021983048", "894450010219830482600", "884450010219830482"):
+        assert numbers.normalise_destination(text, 0, COUNTRY) is Reason.BAD_DESTINATION
+        assert numbers.friendly(text, COUNTRY) is Reason.BAD_DESTINATION
+    assert numbers.detect_source("8944500102198304826", 1, COUNTRY) is Reason.BAD_SOURCE
+
+
 @given(anything, tons, st.sampled_from(["44", "1", "372"]))
 def test_any_source_is_taken_or_refused_with_a_reason(text, ton, country):
     """Values, never an exception; what is taken is taken again unchanged."""
@@ -152,7 +165,7 @@ def test_any_source_is_taken_or_refused_with_a_reason(text, ton, country):
 
 @given(anything, tons, st.sampled_from(["44", "1", "372"]))
 def test_any_destination_is_taken_or_refused_with_a_reason(text, ton, country):
-    """Values, never an exception; what is taken is 3 to 15 plain digits."""
+    """Values, never an exception; what is taken is 3 to 15 plain digits, or an ICCID."""
     for destination in (
         numbers.normalise_destination(text, ton, country),
         numbers.friendly(text, country),
@@ -160,5 +173,5 @@ def test_any_destination_is_taken_or_refused_with_a_reason(text, ton, country):
         if isinstance(destination, Reason):
             assert destination in (Reason.BAD_DESTINATION, Reason.BAD_DESTINATION_TON)
         else:
-            assert 3 <= len(destination) <= 15
+            assert 3 <= len(destination) <= 15 or numbers.is_iccid(destination)
             assert set(destination) <= set("0123456789")

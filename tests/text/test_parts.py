@@ -205,3 +205,13 @@ def test_a_single_part_with_a_header_loses_it():
     """A message of one part may have a header of another purpose."""
     assert parts.join([PORTS + b"text"]) == b"text"
     assert parts.join([b"text"], udhi=False) == b"text"
+
+
+@given(st.text(st.sampled_from("漢字かなカナabc 123"), min_size=1, max_size=600))
+def test_parts_with_shift_sequences_can_be_read_by_themselves(text):
+    """ISO-2022-JP: no part begins within a shift, and together they are the text."""
+    pieces = parts.split(coding.encode(text, 10), 10, 7)
+    texts = [one if len(pieces) == 1 else parts.udh(one)[1] for one in pieces]
+    assert all(len(one) <= parts.OCTETS for one in pieces)
+    assert "".join(coding.decode(10, one) for one in texts) == text
+    assert parts.count(coding.encode(text, 10), 10) == len(pieces)

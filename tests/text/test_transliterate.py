@@ -1,11 +1,13 @@
 """Smart encoding: typographic characters to the look-alikes of the GSM alphabet."""
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from smsgw.text import gsm
-from smsgw.text.transliterate import smart, to_gsm
+from smsgw.text.transliterate import if_gsm, smart, to_gsm
 
 
 @pytest.mark.parametrize(
@@ -56,6 +58,23 @@ def test_to_gsm_keeps_what_can_be_kept(text: str, plain: str) -> None:
 def test_to_gsm_is_always_gsm(text: str) -> None:
     """Whatever the text is."""
     assert gsm.encode(to_gsm(text)) is not None
+
+
+def test_if_gsm_leaves_what_would_lose_a_character() -> None:
+    """It is all or nothing: a text with one sign that has no look-alike is not touched."""
+    assert if_gsm("Zażółć “gęślą”") == 'Zazolc "gesla"'
+    assert if_gsm("plain {text}") == "plain {text}"
+    for text in ("Zażółć 日本", "❤\ufe0f", "\ud800", "Привет"):
+        assert if_gsm(text) is None
+
+
+@given(st.text())
+def test_if_gsm_is_to_gsm_where_it_can_be(text: str) -> None:
+    """And nothing is a question mark that was none."""
+    plain = if_gsm(text)
+    if plain is not None:
+        assert plain == to_gsm(text)
+        assert plain.count("?") <= unicodedata.normalize("NFKD", text).count("?")
 
 
 @given(st.binary().map(lambda octets: gsm.decode(bytes(o & 0x7F for o in octets))))

@@ -1,7 +1,9 @@
 // An ESME made with node-smpp: does what its scenario says, and tells what came back, as JSON.
 //
 // node client.js '{"port": 2775, "bind": "transceiver", "login": {...}, "submits": [{...}], "receipts": 1, "texts": 0}'
-// Ends with code 0 when every submit is answered and that many receipts and texts have come; 1 after `silence_s`.
+// `asks` are further requests, one after the other once every submit is answered:
+// {"command": "cancel_sm", "of": 0, "fields": {...}}, with the message_id that submit 0 was given unless "of" is missing.
+// Ends with code 0 when everything is answered and that many receipts and texts have come; 1 after `silence_s`.
 
 "use strict";
 
@@ -10,7 +12,8 @@ const smpp = require("smpp");
 const scenario = JSON.parse(process.argv[2]);
 const MESSAGE_TYPE = 0x3c;
 const RECEIPT = 0x04;
-const report = { bind: null, responses: [], receipts: [], texts: [], unbind: null, errors: [] };
+const asks = scenario.asks || [];
+const report = { bind: null, responses: [], asks: [], receipts: [], texts: [], unbind: null, errors: [] };
 
 function finish(code) {
   process.stdout.write(JSON.stringify(report) + "\n", () => process.exit(code));
@@ -42,9 +45,30 @@ let unbinding = false;
 function complete() {
   return (
     report.responses.length === scenario.submits.length &&
+    report.asks.length === asks.length &&
     report.receipts.length >= scenario.receipts &&
     report.texts.length >= scenario.texts
   );
+}
+
+function ask() {
+  const { command, of, fields } = asks[report.asks.length];
+  const submitted = report.responses.find((response) => response.number === of);
+  const named = submitted ? { message_id: submitted.message_id } : {};
+  session[command]({ ...named, ...fields }, (answer) => {
+    report.asks.push({
+      command: answer.command,
+      status: answer.command_status,
+      message_id: answer.message_id,
+      message_state: answer.message_state,
+      error_code: answer.error_code,
+      final: Boolean(answer.final_date),
+    });
+    if (report.asks.length < asks.length) {
+      ask();
+    }
+    next();
+  });
 }
 
 function next() {
@@ -85,6 +109,9 @@ session.on("connect", () => {
           status: response.command_status,
           message_id: response.message_id,
         });
+        if (report.responses.length === scenario.submits.length && asks.length) {
+          ask();
+        }
         next();
       });
     });

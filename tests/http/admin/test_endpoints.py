@@ -1,116 +1,10 @@
 """The admin API: its shapes, its faults, and what keeps web pages out of it."""
 
-from typing import Any
-
-import msgspec
 import pytest
-from attrs import define, field
 from prometheus_client import CollectorRegistry, Counter
 
-from smsgw.http.admin import add
-from smsgw.http.site import Request, Response, Site
-from smsgw.operate.operator import (
-    AccountView,
-    Applied,
-    BalanceView,
-    CarrierView,
-    Check,
-    Health,
-    LedgerView,
-    MessageView,
-    QueueView,
-    RouteView,
-    Sent,
-    Unavailable,
-)
-
-NOBODY = BalanceView("x", error="no account x")
-MESSAGE = MessageView("7", "g", "MT", "demo", "1", "2", 1, "DELIVRD", True)
-
-
-@define
-class StandIn:
-    """An Operator that answers what it was given and keeps what it was asked."""
-
-    applied: Applied = field(factory=lambda: Applied(["+ account a"], [], 3))
-    routed: RouteView = field(factory=lambda: RouteView(route="uk", filters=["text"]))
-    sent: Sent = field(factory=lambda: Sent("7", "g", 1))
-    checks: list[Check] = field(factory=lambda: [Check("store", True)])
-    asked: list[tuple[object, ...]] = field(factory=list)
-    fault: Exception | None = None
-
-    async def accounts(self) -> list[AccountView]:
-        if self.fault:
-            raise self.fault
-        return [AccountView("demo", numbers=["447700900000"])]
-
-    async def carriers(self) -> list[CarrierView]:
-        return [CarrierView("north", "smpp", reason="wrong password")]
-
-    async def queues(self) -> list[QueueView]:
-        return [QueueView("carrier:north", 2, 1, 5)]
-
-    async def message(self, id_text: str) -> MessageView | None:
-        self.asked.append((id_text,))
-        return MESSAGE if id_text == "7" else None
-
-    async def apply(self, text: str, file: str, prune: bool, dry_run: bool, who: str) -> Applied:
-        self.asked.append((text, file, prune, dry_run, who))
-        return self.applied
-
-    async def send(
-        self, account: str, source: str, destination: str, text: str, receipt: bool
-    ) -> Sent:
-        self.asked.append((account, source, destination, text, receipt))
-        return self.sent
-
-    async def route(self, account: str, source: str, destination: str, text: str) -> RouteView:
-        self.asked.append((account, source, destination, text))
-        return self.routed
-
-    async def balance(self, account: str) -> BalanceView:
-        return BalanceView("demo", "1.00", "0.00") if account == "demo" else NOBODY
-
-    async def top_up(self, account: str, amount: str, text: str) -> BalanceView:
-        self.asked.append((account, amount, text))
-        return await self.balance(account)
-
-    async def statement(
-        self, account: str, since: int, until: int, after: int
-    ) -> list[LedgerView] | None:
-        self.asked.append((account, since, until, after))
-        return [LedgerView(5, 1, "-0.01", "charge", "7")] if account == "demo" else None
-
-    async def health(self) -> Health:
-        return Health(self.checks)
-
-
-def ask(
-    operator: StandIn,
-    method: str,
-    path: str,
-    body: object = None,
-    headers: dict[bytes, bytes] | None = None,
-    peer: str = "unix",
-    registry: CollectorRegistry | None = None,
-) -> Response:
-    site = Site()
-    add(site, operator, registry or CollectorRegistry())
-    content = b"" if body is None else msgspec.json.encode(body)
-    if isinstance(body, bytes):
-        content = body
-    given = {b"content-type": b"application/json"} if headers is None else headers
-    answer = site.answer(Request(method, path.encode(), given, content, peer))
-    if not isinstance(answer, Response):
-        found: list[Any] = []
-        answer.addCallback(found.append)
-        (answer,) = found
-    return answer
-
-
-def decoded(response: Response) -> Any:
-    assert response.content_type == "application/json"
-    return msgspec.json.decode(response.body)
+from smsgw.operate.operator import Applied, Check, RouteView, Sent, Unavailable
+from tests.http.admin.stand_in import StandIn, ask, decoded
 
 
 @pytest.mark.parametrize(
@@ -159,7 +53,13 @@ def test_a_balance_is_told_and_topped_up() -> None:
     operator = StandIn()
     response = ask(operator, "GET", "/admin/balances/demo")
     assert response.status == 200
-    shown = {"account": "demo", "balance": "1.00", "credit_limit": "0.00", "error": ""}
+    shown = {
+        "account": "demo",
+        "balance": "1.00",
+        "credit_limit": "0.00",
+        "error": "",
+        "currency": "",
+    }
     assert decoded(response) == shown
     response = ask(operator, "GET", "/admin/balances/x")
     assert (response.status, decoded(response)) == (404, {"error": "no account x"})
@@ -182,6 +82,20 @@ def test_a_statement_is_read_from_a_time_and_an_entry_on() -> None:
     assert operator.asked == [("demo", 1, 9, 4), ("x", 0, (1 << 63) - 1, 0)]
     response = ask(operator, "GET", "/admin/statements/demo?since=-1")
     assert (response.status, "since" in decoded(response)["error"]) == (400, True)
+
+
+def test_costs_are_summed_by_cost_centre() -> None:
+    """Over all pages of the time that was asked for."""
+    operator = StandIn()
+    response = ask(operator, "GET", "/admin/statements/demo/costcentres?since=1&until=9")
+    assert response.status == 200
+    assert decoded(response) == [
+        {"costcentre": "sales", "currency": "", "messages": 1, "parts": 2, "amount": "-0.01"}
+    ]
+    assert operator.asked == [("demo", 1, 9, 0), ("demo", 1, 9, 5)]
+    assert ask(operator, "GET", "/admin/statements/x/costcentres").status == 404
+    response = ask(operator, "GET", "/admin/statements/demo/costcentres?until=-1")
+    assert (response.status, "until" in decoded(response)["error"]) == (400, True)
 
 
 def test_send_hands_on_the_message() -> None:

@@ -1,0 +1,1 @@
+"""The commands of ``smsgw``, each a click command that ``smsgw.cli`` lists."""

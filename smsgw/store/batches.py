@@ -1,0 +1,55 @@
+"""Batches: the messages of one request, for which one id stands (``spec/ams-websmpp.md`` W-D27)."""
+
+from collections.abc import Iterable
+
+import msgspec
+from attrs import frozen
+from sqlalchemy import Connection, select
+
+from smsgw.message import Message
+from smsgw.store import records, schema
+from smsgw.store.statements import Row
+
+_ENCODE = msgspec.msgpack.Encoder().encode
+_DECODE = msgspec.msgpack.Decoder(list[int]).decode
+
+
+@frozen
+class Batch:
+    """One request of ``account``; ``messages`` in the order in which it named them."""
+
+    account: str
+    accepted_at: int  # ms since 1970 UTC
+    messages: list[Message]
+
+
+def row(id: int, account: str, accepted_at: int, messages: Iterable[Message]) -> Row:
+    """The row of a batch, for ``Changes.batches``; the messages have their ids."""
+    return id, account, accepted_at, _ENCODE([one.id for one in messages])
+
+
+def read(connection: Connection, id: int) -> Batch | None:
+    """The batch with this id, None if there is none."""
+    c = schema.batch.c
+    found = connection.execute(select(schema.batch).where(c.id == id)).first()
+    if found is None:
+        return None
+    ids = _DECODE(found.messages)
+    messages = {one.id: one for one in records.read(connection, ids)}
+    known = [messages[one] for one in ids if one in messages]
+    return Batch(found.account, found.accepted_at, known)
+
+
+def page(
+    connection: Connection, account: str, id: int, start: int, count: int
+) -> tuple[list[Message], bool] | None:
+    """Messages of the account's batch with this id, from the place ``start`` on, ``count`` at most,
+    and whether more follow; None if the account has no such batch."""
+    c = schema.batch.c
+    found = connection.execute(select(schema.batch).where(c.id == id)).first()
+    if found is None or found.account != account:
+        return None
+    ids = _DECODE(found.messages)
+    here = ids[start : start + count]
+    messages = {one.id: one for one in records.read(connection, here)}
+    return [messages[one] for one in here if one in messages], start + count < len(ids)

@@ -1,0 +1,154 @@
+"""The statements of the journal: few, each of many rows, written for the driver's cursor.
+
+SQLAlchemy would bind the thousands of values of a transaction ten times as slowly.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import Any, Protocol
+
+from sqlalchemy import Table
+
+Row = Sequence[object]
+
+# Rows of one statement: many enough that the GIL is given up and taken back seldom
+# (``executemany`` does that for every row), few enough that statements stay cached.
+# Fewer than _SMALL have a statement of their own number of rows.
+_LARGE = 200
+_SMALL = 20
+
+
+class _Cursor(Protocol):
+    """As much of what the driver's ``execute`` returns as is looked at."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows the statement wrote."""
+
+
+Execute = Callable[[str, Sequence[Any]], _Cursor]
+
+
+def _many(execute: Execute, sql: Callable[[int], str], rows: Sequence[Row]) -> int:
+    """Runs the statement of ``sql(number of rows)`` over all rows, in a few sizes so that it stays
+    cached; how many rows it wrote."""
+    start = written = 0
+    left = len(rows)
+    while left:
+        # Whole twenties: otherwise 150 rows would be eight statements.
+        size = _LARGE if left >= _LARGE else left - left % _SMALL or left
+        values = [value for row in rows[start : start + size] for value in row]
+        written += execute(sql(size), values).rowcount
+        start += size
+        left -= size
+    return written
+
+
+def insert(execute: Execute, table: Table, rows: Sequence[Row], replace: bool = False) -> None:
+    """Inserts rows; with ``replace`` one takes the place of what has its key already."""
+    if replace:
+        # Of several rows for one key the last one holds (the key's columns come first).
+        width = len(table.primary_key.columns)
+        rows = list({tuple(row[:width]): row for row in rows}.values())
+    _many(execute, lambda n: _insert_sql(table, n, replace), rows)
+
+
+@lru_cache(512)
+def _insert_sql(table: Table, rows: int, replace: bool) -> str:
+    columns = [c.name for c in table.columns]
+    sql = f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES {_marks(len(columns), rows)}"
+    if replace:
+        key = [c.name for c in table.primary_key.columns]
+        values = ", ".join(f"{c} = excluded.{c}" for c in columns if c not in key)
+        sql += f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {values}"
+    return sql
+
+
+def add_to_balances(execute: Execute, amounts: Iterable[tuple[str, int]]) -> bool:
+    """Adds (account, ten-thousandths) up; False if one would then owe more than it may.
+
+    Then some of them are written, and the transaction must be taken back.
+    """
+    sums: dict[str, int] = {}
+    for account, amount in amounts:
+        sums[account] = sums.get(account, 0) + amount
+    return _many(execute, _balance_sql, list(sums.items())) == len(sums)
+
+
+@lru_cache(512)
+def _balance_sql(rows: int) -> str:
+    # A row that the last condition leaves out is not counted as written.
+    return (
+        f"INSERT INTO balance (account, amount) VALUES {_marks(2, rows)} "
+        "ON CONFLICT (account) DO UPDATE SET amount = balance.amount + excluded.amount "
+        "WHERE excluded.amount >= 0 OR balance.credit_limit IS NULL "
+        "OR balance.amount + excluded.amount >= -balance.credit_limit"
+    )
+
+
+def add_up(
+    execute: Execute, table: str, key: tuple[str, ...], column: str, rows: Iterable[Row]
+) -> None:
+    """Adds the last value of each row to ``column`` of the row of ``table`` with its key."""
+    sums: dict[tuple[object, ...], Any] = {}
+    for row in rows:
+        sums[tuple(row[:-1])] = sums.get(tuple(row[:-1]), 0) + row[-1]
+    added = [(*where, amount) for where, amount in sums.items()]
+    _many(execute, lambda n: _add_up_sql(table, key, column, n), added)
+
+
+@lru_cache(512)
+def _add_up_sql(table: str, key: tuple[str, ...], column: str, rows: int) -> str:
+    names = ", ".join((*key, column))
+    return (
+        f"INSERT INTO {table} ({names}) VALUES {_marks(len(key) + 1, rows)} "
+        f"ON CONFLICT ({', '.join(key)}) DO UPDATE "
+        f"SET {column} = {table}.{column} + excluded.{column}"
+    )
+
+
+def update(
+    execute: Execute,
+    table: str,
+    key: tuple[str, ...],
+    columns: tuple[str, ...],
+    rows: Iterable[Row],
+    also: str = "",
+) -> None:
+    """Sets ``columns`` of the rows with these keys; each row is its key and the values.
+
+    ``also`` is more of the SET clause, the same for all.
+    """
+    # Of several rows for one key the last one holds: a statement must not meet a row twice.
+    width = len(key)
+    latest = list({tuple(row[:width]): row for row in rows}.values())
+    _many(execute, lambda n: _update_sql(table, key, columns, n, also), latest)
+
+
+@lru_cache(512)
+def _update_sql(
+    table: str, key: tuple[str, ...], columns: tuple[str, ...], rows: int, also: str
+) -> str:
+    names = key + columns
+    values = ", ".join(f"{c} = new.{c}" for c in columns)
+    where = " AND ".join(f"{table}.{k} = new.{k}" for k in key)
+    return (
+        f"WITH new ({', '.join(names)}) AS (VALUES {_marks(len(names), rows)}) "
+        f"UPDATE {table} SET {values}{also} FROM new WHERE {where}"
+    )
+
+
+def delete(execute: Execute, table: str, key: tuple[str, ...], rows: Sequence[Row]) -> None:
+    """Deletes the rows with these keys."""
+    _many(execute, lambda n: _delete_sql(table, key, n), rows)
+
+
+@lru_cache(512)
+def _delete_sql(table: str, key: tuple[str, ...], rows: int) -> str:
+    if len(key) == 1:
+        return f"DELETE FROM {table} WHERE {key[0]} IN ({', '.join('?' * rows)})"
+    return f"DELETE FROM {table} WHERE ({', '.join(key)}) IN (VALUES {_marks(len(key), rows)})"
+
+
+def _marks(columns: int, rows: int) -> str:
+    return ", ".join(["(" + ", ".join("?" * columns) + ")"] * rows)
