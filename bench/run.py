@@ -110,7 +110,11 @@ class Bench:
                 messages = self.options.messages if n else self.options.messages // 20
                 ring = messages * 3 // (2 * self.options.binds) + self.options.window
                 for name, (sink, gateway) in sides.items():
-                    result = self._one_smpp(gateway, sink, False, messages, ring=ring, mark=f"r{n}")
+                    wanted = self.options.profile and n == self.options.runs
+                    with Profile(gateway, f"rules-{name}", wanted):
+                        result = self._one_smpp(
+                            gateway, sink, False, messages, ring=ring, mark=f"r{n}"
+                        )
                     if result["refused"]:
                         raise Failed(f"{name}: refused: {result['refused']}")
                     if n:

@@ -53,9 +53,9 @@ class Identities:
 
 
 def first_of(at_ms: int) -> int:
-    """The lowest id that is allotted at a time (ms since 1970), to find rows of about that
-    time."""
-    return max(0, at_ms - EPOCH_MS) << (_NODE_BITS + _COUNTER_BITS)
+    """The lowest id that is allotted at a time (ms since 1970), to find rows of about that time;
+    the highest that there is for a time that is after all ids."""
+    return min(max(0, at_ms - EPOCH_MS) << (_NODE_BITS + _COUNTER_BITS), (1 << 63) - 1)
 
 
 def to_hex(id: int, kind: int = MESSAGE) -> str:

@@ -36,6 +36,7 @@ _SMTP = 25
 _COMMAND_S = 30  # how long a server may take for one answer
 _WHOLE_S = 120.0  # and all of it
 _EXCHANGERS = 5  # of a domain, that are tried
+_SAID = 1 << 18  # octets that a server may send; Twisted bounds no answer of many lines
 
 
 class _Refusal(Exception):
@@ -72,7 +73,17 @@ class _Sending(ESMTPClient):
         self._login = bool(login[0])
         self._letter: Letter | None = letter
         self._recipient = letter.recipient
+        self._said = 0
         self.done: Deferred[None] = Deferred(lambda _: self._leave())
+
+    def dataReceived(self, data: bytes) -> None:
+        """Twisted: a server that does not stop is left."""
+        self._said += len(data)
+        if self._said > _SAID:
+            self._tell(_Trouble("no SMTP"))
+            self._leave()
+        else:
+            super().dataReceived(data)  # type: ignore[no-untyped-call]
 
     def authenticate(self, code: Any, resp: Any, items: Any) -> None:
         """Twisted: a password goes over TLS only."""

@@ -154,3 +154,4 @@ def test_rows_of_a_time_are_found_by_their_ids() -> None:
         allotted = Identities(node, lambda: at_ms / 1000).allot()
         assert first_of(at_ms) <= allotted < first_of(at_ms + 1)
     assert first_of(0) == 0
+    assert first_of(253_402_300_799_000) == (1 << 63) - 1  # the year 9999: what the store can hold

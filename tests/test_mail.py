@@ -133,6 +133,13 @@ class Relay(MailCase):
         assert (await told).result == FAILED  # the connection may be new at this end
         await self.sink.when(lambda: not self.sink.open)
 
+    async def test_a_server_that_does_not_stop_is_left(self) -> None:
+        """A greeting of ever more lines would fill the memory; it is tried again."""
+        port = await self.begin()
+        self.sink.greeting = b"220-and more\r\n" * 50_000
+        assert await self.told(self.mail(relay=f"127.0.0.1:{port}")) == Told(FAILED, "no SMTP")
+        await self.sink.when(lambda: not self.sink.open)
+
     async def test_tls_if_it_is_offered(self) -> None:
         """Any certificate will do, as no certificate would."""
         port = await self.begin(tls=True)

@@ -8,6 +8,7 @@ which ``send`` takes it.
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
@@ -44,6 +45,7 @@ Beside = Callable[[list[Outcome], Transaction], None]
 
 RECEIPT_GRACE_MS = 3600_000  # how long after its validity a receipt is still awaited
 _CHARGE = int(money.Entry.CHARGE)
+_ledger_row = partial(tuple.__new__, schema.LedgerRow)
 
 
 class Acceptance:
@@ -180,8 +182,9 @@ class Acceptance:
                     outcome = throttled
         else:
             self._record(message, terms, transaction)
-            if terms.account.duplicate_window_s:
-                self.duplicates.add(message)
+            window_s = terms.account.duplicate_window_s
+            if window_s:
+                self.duplicates.add(message, window_s)
         return outcome
 
     def _together(
@@ -316,7 +319,8 @@ class Acceptance:
             terms.cost += cost
             payer = message.payer or message.account
             changes.ledger.append(
-                schema.LedgerRow(id + parts + 1, payer, message.accepted_at, -cost, _CHARGE, id, "")
+                # As LedgerRow(...), which a function in Python would make.
+                _ledger_row((id + parts + 1, payer, message.accepted_at, -cost, _CHARGE, id, ""))
             )
         due = max(message.schedule_at, message.accepted_at)
         transaction.put += route.entries(message, id + 1, due)

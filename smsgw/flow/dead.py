@@ -7,21 +7,21 @@ Comes from: ``handover``, ``deliver`` and ``expiry`` with what became of an entr
 
 import time
 from collections.abc import Callable, Iterable
-from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING
 
 from attrs import frozen
-from sqlalchemy import Connection, and_, delete, select
+from sqlalchemy import Connection, and_, delete, func, or_, select
 
 from smsgw import codes
 from smsgw.flow.targets import (
     HANDOVER_MS,
     MO_MS,
     REPORT_MS,
-    account_of,
+    account_queue,
     is_callback,
     is_target_queue,
+    targets_of,
 )
 from smsgw.message import Acknowledgement, Message, MessageState
 from smsgw.provisioning.targets import is_relay, masked
@@ -108,14 +108,17 @@ class Which:
         conditions = [c.id > after]
         if self.ids:
             conditions.append(c.id.in_(self.ids))
-        if self.account or self.queue:
-            conditions.append(c.queue.in_([q for q in _queues(connection) if self._has(q)]))
+        if self.account:
+            # Not by their names: reports make a queue for every host that messages named.
+            targets = targets_of(self.account)
+            theirs = func.substr(c.queue, 1, len(targets)) == targets
+            conditions.append(or_(c.queue == account_queue(self.account), theirs))
+        if self.queue:
+            named = masked(self.queue)
+            names = [q for q in _queues(connection) if masked(q) == named]
+            conditions.append(c.queue.in_(names))
         query = select(schema.dead).where(and_(*conditions)).order_by(c.id).limit(limit)
         return [schema.DeadRow(*row) for row in connection.execute(query)]
-
-    def _has(self, queue: str) -> bool:
-        mine = not self.account or account_of(queue) == self.account
-        return mine and (not self.queue or masked(queue) == masked(self.queue))
 
 
 def _queues(connection: Connection) -> list[str]:
@@ -199,7 +202,11 @@ class DeadLetters:
             if not letters:
                 continue
             known = self._known.adopt(messages)
-            before = [_State(m, m.state, deepcopy(m.acknowledged)) for m in known.values()]
+            before = [
+                _Before.of(known[one.message], one.part)
+                for one in letters
+                if one.kind == Kind.MO and one.message in known
+            ]
             transaction = revive(letters, known, int(self._now() * 1000))
             if not count:
                 transaction.changes.actions.append(action)
@@ -208,8 +215,8 @@ class DeadLetters:
             try:
                 await self._queues.commit(transaction)
             except StoreFailed:
-                for one in before:
-                    one.message.state, one.message.acknowledged = one.state, one.acknowledged
+                for each in before:
+                    each.restore()
                 raise
             finally:
                 self._rising -= ids
@@ -231,10 +238,26 @@ class DeadLetters:
 
 
 @frozen
-class _State:
+class _Before:
+    """What putting back a letter changes of its MO, to undo it if the store does not take it.
+
+    Other targets of the MO may come to their ends meanwhile, and that stays.
+    """
+
     message: Message
     state: int
-    acknowledged: dict[int, Acknowledgement]
+    outcome: Acknowledgement | None
+    ended: int
+
+    @classmethod
+    def of(cls, message: Message, part: int) -> "_Before":
+        outcome = message.acknowledged.get(part)
+        return cls(message, message.state, outcome, outcome.state if outcome is not None else 0)
+
+    def restore(self) -> None:
+        self.message.state = self.state
+        if self.outcome is not None:
+            self.outcome.state = self.ended
 
 
 def _page(

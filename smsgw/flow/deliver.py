@@ -72,11 +72,12 @@ class TargetOutlet:
                 following.append(entry)
 
     def _begin(self, entry: Entry) -> None:
-        self._deliveries.deliver(entry).addBoth(self._ended, entry)
+        maybeDeferred(self._deliveries.deliver, entry).addBoth(self._ended, entry)
 
     def _ended(self, result: object, entry: Entry) -> None:
         if isinstance(result, Failure):
             _log.failure("queue {queue}", result, queue=masked(self._queue))
+            self._deliveries.queues.give_back([entry])
         self._outstanding -= 1
         following = self._under_way[entry.message.id]
         if following:
@@ -136,12 +137,12 @@ class Deliveries:
         account = tables.accounts.get(targets.account_of(entry.queue))
         if account is None:
             return self._end(entry, Told(REFUSED, "the account is no more"), None)
+        if entry.expires_at <= self._now() * 1000:
+            return self._end(entry, Told(FAILED, "it waited too long"), None)
         try:
             target = _target(entry, account)
         except Wrong as wrong:
             return self._end(entry, Told(REFUSED, str(wrong)), None)
-        if entry.expires_at <= self._now() * 1000:
-            return self._end(entry, Told(FAILED, "it waited too long"), None)
         if _is_late(entry, target):
             transaction = Transaction()
             transaction.settle(entry)
@@ -252,7 +253,8 @@ def _target(entry: Entry, account: Account) -> Target:
     """Where an entry goes. Raises ``Wrong``."""
     message = entry.message
     if entry.kind == Kind.MO:
-        return read_target(message.targets[entry.part])
+        # Not of the message: one that is brought again may go where it never went before.
+        return read_target(targets.target_of(entry.queue))
     if entry.kind == Kind.NOTICE:
         return mailbox(account.email)
     action = targets.action_of(entry.queue)

@@ -46,6 +46,6 @@ async def load(duplicates: Duplicates, tables: Tables, journal: Journal, now: fl
                 sent.append(message)
         if before == since:
             break
-    for sent in found.values():
+    for name, sent in found.items():
         for message in reversed(sent):
-            duplicates.add(message)
+            duplicates.add(message, windows[name])

@@ -24,6 +24,7 @@ from smsgw.rules.optout import NumberSet, key_of, may_be_listed, value_of
 from smsgw.store import lists as store
 from smsgw.store.journal import Changes
 from smsgw.store.lists import OPERATOR, NumberList, built_in_name
+from smsgw.text import numbers
 
 _IN_MEMORY = ("optout", "block")
 Key = tuple[int, str]  # list, number
@@ -85,7 +86,9 @@ class Asked:
         for members in self._prefixes:
             if members.begins(destination):
                 return Reason.BLOCKED
-        value = value_of(destination)
+        # It has been normalised: digits, and nearly always those of a number.
+        plain = len(destination) <= numbers.MAX_DIGITS and destination[0] != "0"
+        value = int(destination) if plain else value_of(destination)
         if value is not None and not may_be_listed(value):
             return None
         for members in self._blocks:

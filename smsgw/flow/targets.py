@@ -87,6 +87,16 @@ def mo_queue(account: str, target: Target) -> str:
     return account_queue(account) if target.kind == "smpp" else f"{_TARGET}{account} {target.text}"
 
 
+def targets_of(account: str) -> str:
+    """How the names of the queues of an account's targets begin."""
+    return f"{_TARGET}{account} "
+
+
+def target_of(queue: str) -> str:
+    """The ``Target.text`` of a queue of MO for a target that is no session."""
+    return queue.partition(" ")[2]
+
+
 def is_target_queue(queue: str) -> bool:
     """True if what waits there goes to a target that is no session."""
     return queue.startswith(_TARGET)

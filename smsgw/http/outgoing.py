@@ -39,7 +39,7 @@ from smsgw.http.wording import Call
 from smsgw.outward import endpoint_to, why
 
 LONGEST_ANSWER = 65_536  # octets of a body that are read
-_ONE_CONNECTION = 1 << 24  # octets that one connection may send; Twisted bounds no headers
+_ONE_ANSWER = 1 << 24  # octets that may come before the next request; Twisted bounds no headers
 _IDLE_CONNECTIONS = 8  # kept for one host
 # Common servers (Apache, Node.js) close after 5 s; a request that crosses the close is lost.
 _IDLE_S = 4
@@ -104,17 +104,23 @@ class _Bounded:
 
 
 def _counted(protocol: Any) -> Any:
-    received, total = protocol.dataReceived, 0
+    received, request, total = protocol.dataReceived, protocol.request, 0
 
     def counted(data: bytes) -> None:
         nonlocal total
         total += len(data)
-        if total > _ONE_CONNECTION:
+        if total > _ONE_ANSWER:
             protocol.transport.abortConnection()
         else:
             received(data)
 
-    protocol.dataReceived = counted
+    def asked(again: Any) -> Any:
+        # A connection that is kept brings many answers, and none of them pays for the others.
+        nonlocal total
+        total = 0
+        return request(again)
+
+    protocol.dataReceived, protocol.request = counted, asked
     return protocol
 
 

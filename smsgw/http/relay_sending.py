@@ -36,6 +36,7 @@ _REPLACE = (
     0x41  # protocol_id of a message that replaces its sender's last (3GPP TS 23.040 §9.2.3.9)
 )
 _LATE_MS = 5 * 60_000  # a clock that goes slow is no fault of sendtime
+_REPORT_LONGEST = 1000  # characters; each message keeps it
 _NUMBER = re.compile(r"[^0-9+]")
 
 QUEUED, PARTIALLY, UNAUTHORISED, DESTINATION, SEND_TIME, CREDIT, UNDEFINED = 0, 1, 2, 3, 4, 5, 9
@@ -275,7 +276,7 @@ class RelaySending:
                 raise Fault(UNDEFINED)
         except Wrong:
             raise Fault(UNDEFINED) from None
-        if not self._private and url_fault(url):
+        if len(url) > _REPORT_LONGEST or (not self._private and url_fault(url)):
             raise Fault(UNDEFINED)
         return url
 

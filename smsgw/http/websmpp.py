@@ -301,6 +301,8 @@ class WebSmpp:
 
     async def _find(self, id: int) -> Batch | None:
         """A message that was sent, by whatever dialect (W-D5), or those of one request."""
+        if id >= 1 << 63:  # the store has none, and could not even look for it
+            return None
         message = await self._submitted.message(None, id)
         if message is None:
             return await self._submitted.batch(id)

@@ -16,7 +16,10 @@ MOST = 20  # targets of a number (A-D1)
 LONGEST = 500  # characters of one (A-D1)
 _PREFIXES = "+*!"
 _URL = r"https?://[A-Za-z0-9\[][^\s\x00-\x20\x7f]*"
-_TOOT = r"@[A-Za-z0-9_]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
+_TOOT = (
+    r"@[A-Za-z0-9_]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?"
+    r"@[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?"
+)
 _SIM = r"89[0-9]{16,18}"
 _MOBILE = r"\+?[0-9]{7,15}"
 _RIGHT = (

@@ -268,7 +268,7 @@ class EmbeddedQueues:
         for q in touched.values():
             self._pump(q)
 
-    def _give_back(self, batch: list[Entry]) -> None:
+    def give_back(self, batch: list[Entry]) -> None:
         """A consumer broke on these: they are tried again later, and hold up no other."""
         transaction = Transaction()
         due = int(self._now() * 1000) + _BROKEN_MS
@@ -378,7 +378,7 @@ class EmbeddedQueues:
                 consumer.take(batch)
             except Exception:
                 _log.failure("queue {name}: a consumer failed", name=masked(q.name))
-                self._give_back(batch)
+                self.give_back(batch)
         return given
 
     def _page(self, q: _Queue) -> None:

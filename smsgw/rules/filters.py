@@ -91,6 +91,7 @@ _SAME = frozenset("abcdefghijklmnopqrstuvwxyz0123456789 !\"#%&'()*+,-./:;<=>?\r\
 
 # What was asked for last: several rules ask for the text of the same message.
 _last: tuple[tuple[object, ...], str] = ((), "")
+_lowered: tuple[bytes, str] = (b"", "")
 
 
 def text_of(message: Message) -> str:
@@ -109,6 +110,7 @@ def text_of(message: Message) -> str:
 def lowered(message: Message) -> str | None:
     """A text in lower case, as far as ``words_of`` a pattern may be in it; None if it has to be
     searched for the pattern itself. Most texts need not be decoded for it."""
+    global _lowered
     if (
         message.text is None
         and message.data_coding == coding.GSM
@@ -116,7 +118,12 @@ def lowered(message: Message) -> str | None:
         and not message.esm_class & UDHI
         and gsm.ESC not in message.parts[0]
     ):
-        return message.parts[0].lower().decode("latin-1")
+        octets = message.parts[0]
+        known, lower = _lowered
+        if octets is not known:
+            lower = octets.lower().decode("latin-1")
+            _lowered = octets, lower
+        return lower
     text = text_of(message)
     return text.lower() if text.isascii() else None
 

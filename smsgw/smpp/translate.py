@@ -313,7 +313,8 @@ def id_of(text: str) -> tuple[int, int]:
     if len(text) <= 8:
         return 0, int(text, 16) if _HEX.fullmatch(text) else 0
     if text.isascii() and text.isdecimal() and len(text) <= 19:
-        return (0, int(text)) if len(text) == 10 else (int(text), 0)
+        number = int(text)
+        return (0, number) if len(text) == 10 else (number if number < 1 << 63 else 0, 0)
     found = from_guid(text)
     return (found[0], 0) if found is not None and found[1] == MESSAGE else (0, 0)
 

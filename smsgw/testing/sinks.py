@@ -265,7 +265,10 @@ class _Server(ESMTP):
     def connectionMade(self) -> None:
         """Twisted."""
         self.sink.came(self)
-        if not self.sink.silent:
+        if self.sink.greeting:
+            transport: Any = self.transport
+            transport.write(self.sink.greeting)
+        elif not self.sink.silent:
             super().connectionMade()  # type: ignore[no-untyped-call]
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -294,8 +297,8 @@ class MailSink(_Sink):
     """Keeps mail in ``mails``; the server is Twisted's own.
 
     ``refuse`` says which command ("MAIL", "RCPT", "DATA") is answered with which code; ``silent``
-    sends no greeting. With ``tls``, a context factory, STARTTLS is offered; ``users`` are those of
-    AUTH, offered over TLS.
+    sends no greeting, ``greeting`` is sent in place of the usual one. With ``tls``, a context
+    factory, STARTTLS is offered; ``users`` are those of AUTH, offered over TLS.
     """
 
     def __init__(self, reactor: Any, tls: Any = None, users: dict[str, str] | None = None) -> None:
@@ -303,6 +306,7 @@ class MailSink(_Sink):
         self.mails: list[Mail] = []
         self.refuse: dict[str, int] = {}
         self.silent = False
+        self.greeting = b""
         self.tls = tls
         accounts = {name.encode(): word.encode() for name, word in (users or {}).items()}
         checker = InMemoryUsernamePasswordDatabaseDontUse()

@@ -195,3 +195,24 @@ class ActionTests(TargetCase):
             assert self.http.addresses() == [address]
             self.http.tell("delivered")
         assert journey.entries() == []
+
+    def test_what_went_to_sessions_can_be_brought_to_an_action(self) -> None:
+        """An MO from before the route was there is brought again to where it would go now."""
+        inbound = self.mo()
+        assert inbound.targets == []
+        journey = self.journey
+        journey.expiry.start()
+        self.later(72 * 3600)
+        assert self.state(inbound)[0] is S.EXPIRED
+        self.begin(http("MO", "http://h/mo"))
+        replays = Replays(
+            journey.current,
+            journey.queues,
+            journey.settlement,
+            journey.identities.allot,
+            journey.clock.seconds,
+        )
+        assert journey.result(Deferred.fromCoroutine(replays.replay(inbound))) == 1
+        assert self.http.addresses() == ["http://h/mo"]
+        self.http.tell("delivered")
+        assert journey.entries() == []

@@ -97,7 +97,8 @@ class PutBackTests(DeadCase):
         self.refused(secret, MAIL)
         letters = self.journey.rows(schema.dead)
         ids = {row.queue: row.id for row in letters}
-        assert self.put_back(Which(account="other")) == 0
+        for other in ("other", "acm", "ACME", "acme ", "%"):  # (I6)
+            assert self.put_back(Which(account=other)) == 0
         assert self.put_back(Which(queue="target:acme https://b.example/")) == 0
         assert self.put_back(Which((1, 2))) == 0
         assert self.put_back(Which((ids[f"target:acme {MAIL}"],), "acme", QUEUE)) == 0
@@ -184,6 +185,27 @@ class PutBackTests(DeadCase):
         assert {S(a.state) for a in message.acknowledged.values()} == {S.REJECTED}
         assert len(self.dead()) == 2
         assert self.http.under_way == []
+
+    def test_what_is_not_stored_takes_nothing_back_of_other_targets(self) -> None:
+        """One that had the message meanwhile has it, as soon as the store takes that."""
+        self.to(URL, MAIL)
+        message = self.mo()
+        self.http.tell("refused")
+        journal = self.journey.journal
+        journal.waiting = True
+        done = Deferred.fromCoroutine(self.letters().put_back(Which(), ACTION))
+        journal.release(1)  # the letter is read
+        self.mail.tell("delivered")
+        journal.broken = "disk full"
+        journal.release()
+        self.failureResultOf(done, StoreFailed)
+        journal.broken = ""
+        self.later(1)
+        outcomes = self.stored(message.id).acknowledged
+        assert [S(outcomes[n].state) for n in (0, 1)] == [S.REJECTED, S.DELIVERED]
+        assert self.put_back() == 1
+        self.http.tell("refused")
+        assert self.state(message)[0] is S.DELIVERED
 
 
 class DroppedTests(DeadCase):

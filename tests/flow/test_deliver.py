@@ -1,11 +1,13 @@
 """Deliver: each target gets its message for itself, until it has it or is given up."""
 
 from typing import Any
+from unittest.mock import patch
 
 from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
 
 from smsgw import codes
+from smsgw.flow import deliver
 from smsgw.flow.deliver import WINDOW
 from smsgw.flow.targets import Told
 from smsgw.message import Message
@@ -142,6 +144,17 @@ class OneTargetTests(TargetCase):
         assert len(self.flushLoggedErrors(ZeroDivisionError)) == 1
         [entry] = self.journey.entries()
         assert (entry.due, entry.attempts) == (NOW_MS + 30_000, 1)
+
+    def test_what_breaks_before_its_messenger_is_asked_is_tried_again(self) -> None:
+        """A fault of ours holds up nobody: later it has another try, or is given up."""
+        self.to(URL)
+        with patch.object(deliver, "_target", side_effect=IndexError):
+            self.mo()
+            assert len(self.flushLoggedErrors(IndexError)) == 1
+        assert self.http.under_way == []
+        self.later(60)
+        assert len(self.http.tell("delivered")) == 1
+        assert self.journey.entries() == []
 
     def test_an_entry_has_its_way_of_writing_numbers(self) -> None:
         """A plus before the number does not matter for whose it is."""

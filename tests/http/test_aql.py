@@ -99,6 +99,7 @@ def test_status_of_each_fault(site: Site) -> None:
     assert send(site, message=None) == said(9)
     assert send(site, originator="TwelveLetter") == said(9)
     assert send(site, dlr_url="http://127.0.0.1/dlr") == said(9)
+    assert send(site, dlr_url="http://a.example/" + "x" * 984) == said(9)  # each message keeps it
     assert site.raw("PUT", "/sms/sms_gw.php", b"").decode() == said(9)
 
 

@@ -214,8 +214,16 @@ class Failures(OutgoingCase):
         """An answer that fills the memory ends with its connection."""
         await self.begin(Answer(200, headers=[(f"X-{n}", "x" * 8000) for n in range(50)]))
         assert (await self.ask(Call("GET", self.base))).status == 200
-        with patch.object(outgoing, "_ONE_CONNECTION", 100_000):
+        with patch.object(outgoing, "_ONE_ANSWER", 100_000):
             assert await self.why_not(Call("POST", self.base, b"x", FORM)) == "connection lost"
+
+    async def test_answers_on_one_connection_are_bounded_one_by_one(self) -> None:
+        """Many good ones do not add up to a fault, which would have a delivery made twice."""
+        await self.begin(Answer(200, b"x" * 40_000))
+        with patch.object(outgoing, "_ONE_ANSWER", 50_000):
+            for _ in range(3):
+                assert (await self.ask(Call("GET", self.base))).complete
+        assert self.sink.connections == 1
 
     async def test_unknown_host(self) -> None:
         """A name that nobody has."""

@@ -333,6 +333,7 @@ def test_errors_of_status(site: Site) -> None:
     assert site.get("websmsstatus") == error("HTTP08")
     assert site.get("websmsstatus", respId="abc") == error("HTTP08")
     assert site.get("websmsstatus", respId="1") == error("HTTP25")
+    assert site.get("websmsstatus", respId="9" * 19) == error("HTTP25")  # no id of any store
     id = site.sent(mno=WAITING)
     assert site.get("websmsstatus", respId=id, mno=OTHER) == error("HTTP25")
 

@@ -56,6 +56,14 @@ def test_the_form_tells_the_kind(text: str, kind: str, prefix: str, address: str
     assert parsed(text) == (kind, prefix, address)
 
 
+def test_a_person_s_host_is_no_longer_than_names_are() -> None:
+    """So that a post has room for more than whom it is to (A-D15)."""
+    name, host = "a" * 64, "b" * 253
+    assert parsed(f"@{name}@{host}")[0] == "toot"
+    with pytest.raises(Wrong):
+        parse_target(f"@{name}@{host}b")
+
+
 @pytest.mark.parametrize(
     ("url", "method"),
     [
