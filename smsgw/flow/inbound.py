@@ -150,7 +150,9 @@ class Inbound:
         whole = joining.add(carrier, message, place, work.now, work.transaction, work.undo)
         if joining.crowded:
             self._let_go(work)
-        return self._pass_on(carrier, whole, work) if whole is not None else Status.ESME_ROK
+        if whole is not None:
+            self._pass_on(carrier, whole, work, joined=True)
+        return Status.ESME_ROK
 
     def _let_go(self, work: _Work) -> None:
         for carrier, one in self.joining.overdue(work.now, work.transaction, work.undo):
@@ -184,8 +186,11 @@ class Inbound:
                 return True
         return False
 
-    def _pass_on(self, carrier: str, message: Message, work: _Work, error: int = 0) -> Status:
-        """A message goes on to whose number it is for; ``error`` is why it is not whole."""
+    def _pass_on(
+        self, carrier: str, message: Message, work: _Work, error: int = 0, joined: bool = False
+    ) -> Status:
+        """A message goes on to whose number it is for; ``error`` is why it is not whole, ``joined``
+        says that it was made of parts."""
         address = message.destination.removeprefix("+")
         rule = work.tables.numbers.find(address, partial(text_of, message))
         if rule is None:
@@ -195,6 +200,8 @@ class Inbound:
                 carrier=carrier,
                 number=message.destination,
             )
+            if error or joined:
+                self._keep_nobodys(carrier, message, work)
             return Status.ESME_RINVDSTADR
         message.account = rule.account.name
         message.error = error
@@ -203,6 +210,17 @@ class Inbound:
         if work.words is not None:
             work.words.obey(message, rule.account, rule.number, work.now)
         return Status.ESME_ROK
+
+    def _keep_nobodys(self, carrier: str, message: Message, work: _Work) -> None:
+        """The number was taken away while parts waited that the carrier thinks delivered: they are
+        kept as a refused message of no account (I1)."""
+        message.id = self._allot()
+        message.direction = Direction.MO
+        message.accepted_at = message.done_at = work.now
+        message.carriers = [carrier]
+        message.state = MessageState.REJECTED
+        message.error = codes.NO_ROUTE
+        work.transaction.changes.messages.append(records.row(message, None))
 
     def _record(
         self, message: Message, carrier: str, rule: Rule, now: int, transaction: Transaction

@@ -15,6 +15,7 @@ from smsgw.provisioning import Account
 from smsgw.provisioning.targets import SMPP, read
 from smsgw.queues import Entry, Kind, Queues, Transaction
 from smsgw.rules.tables import Tables
+from smsgw.store.records import FINAL_STATES
 
 
 class Replays:
@@ -44,7 +45,9 @@ class Replays:
         transaction = Transaction()
         account = self._tables().accounts.get(message.account)
         if message.direction == Direction.MO and account is not None:
-            self._inbound(message, account, transaction, now)
+            # What is still on its way comes by itself.
+            if message.state in FINAL_STATES:
+                self._inbound(message, account, transaction, now)
         elif message.direction == Direction.MT:
             state = MessageState(message.state)
             if state.final or state is MessageState.UNKNOWN:

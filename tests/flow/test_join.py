@@ -5,6 +5,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smsgw import codes
 from smsgw.flow import join
 from smsgw.identities import Identities
 from smsgw.message import UDHI, Message, MessageState
@@ -227,6 +228,24 @@ class MissingTests(JoinCase):
         assert self.waiting() == 5
         [message] = self.messages()
         assert message.parts == [cut(reference=0)[0]]
+
+
+class WithdrawnTests(JoinCase):
+    def test_parts_of_a_number_that_is_taken_away_are_kept(self) -> None:
+        """I1: the carrier thinks them delivered, so they have a final state with a reason."""
+        one, two = cut(TEXT)[:2]
+        assert self.part(one) is Status.ESME_ROK
+        accounts = self.journey.provisioning.accounts
+        accounts["acme"] = Account("acme", number=[])
+        self.journey.provision(self.journey.provisioning)
+        assert self.part(two) is Status.ESME_RINVDSTADR
+        self.review(3601)
+        assert self.waiting() == 0
+        [message] = self.messages()
+        assert (message.account, message.state) == ("", MessageState.REJECTED)
+        assert message.error == codes.NO_ROUTE
+        assert self.journey.entries() == []
+        self.journey.check()
 
 
 class DurableTests(JoinCase):
