@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Test files run side by side; many of them wait more than they compute.
+JOBS ?= 4
 
 .PHONY: run test bench check tools clean
 
@@ -10,7 +12,7 @@ run: $(VENV)/installed
 
 test: $(VENV)/tests-installed tools
 	$(MAKE) check
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=$(JOBS) --dist=loadfile
 
 check: $(VENV)/tests-installed
 	$(BIN)/ruff check .

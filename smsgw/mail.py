@@ -39,6 +39,9 @@ _EXCHANGERS = 5  # of a domain, that are tried
 _SAID = 1 << 18  # octets that a server may send; Twisted bounds no answer of many lines
 
 
+dns.DNSDatagramProtocol.noisy = False  # a line in the log for each question
+
+
 class _Refusal(Exception):
     """The server said no to the mail with this reply code."""
 

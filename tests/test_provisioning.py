@@ -420,13 +420,28 @@ def test_a_parent_has_the_same_currency() -> None:
     """The fault is told of what the file has; an account without a currency goes with any."""
     top = account("top", 'currency = "GBP"')
     assert faults(top + account("low", 'currency = "EUR"', 'parent = "top"')) == [
-        'p.toml:6: account.currency: "EUR" is not that of its parent "top"; it must be "GBP"'
+        'p.toml:6: account.currency: "EUR" is not that of "top" above it; it must be "GBP"'
     ]
     known = stored(low=Account("low", parent="top", currency="EUR"))
     assert faults(top, known) == [
-        'p.toml:3: account.currency: "GBP" is not that of "low"; it must be "EUR"'
+        'p.toml:3: account.currency: "GBP" is not that of "low", a part of it; it must be "EUR"'
     ]
     assert parse(top + account("low", 'parent = "top"'), "p.toml").accounts
+    between = account("low", 'parent = "top"')
+    assert faults(top + between + account("lowest", 'currency = "EUR"', 'parent = "low"')) == [
+        'p.toml:9: account.currency: "EUR" is not that of "top" above it; it must be "GBP"'
+    ]
+
+
+def test_a_file_without_operators_prunes_none() -> None:
+    """It would open the admin API of this machine to everybody."""
+    ops = Operator("ops", "0" * 64)
+    old = Provisioning(accounts={"a": Account("a")}, operators={"ops": ops})
+    found = diff(old, Provisioning(), prune=True, verify=lambda *_: False)
+    assert [change.lines for change in found] == [["- account a"]]
+    other = Provisioning(operators={"other": Operator("other", "1" * 64)})
+    found = diff(old, other, prune=True, verify=lambda *_: False)
+    assert ["- operator ops"] in [change.lines for change in found]
 
 
 def test_pools_have_different_names() -> None:

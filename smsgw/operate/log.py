@@ -44,7 +44,12 @@ def observer() -> ILogObserver:
     )
     level = LogLevel.lookupByName(settings.level)
     trace.on = level is LogLevel.debug
-    return FilteringLogObserver(lines, [LogLevelFilterPredicate(defaultLogLevel=level)])
+    predicate = LogLevelFilterPredicate(defaultLogLevel=level)
+    if level is LogLevel.info:
+        # A connection and a look-up for each callback are told at debug only.
+        for noisy in ("twisted.web.client", "twisted.names", "twisted.mail"):
+            predicate.setLogLevelForNamespace(noisy, LogLevel.warn)
+    return FilteringLogObserver(lines, [predicate])
 
 
 def _json_observer(out: TextIO) -> Callable[[LogEvent], None]:

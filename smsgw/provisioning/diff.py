@@ -48,7 +48,8 @@ def diff(
 ) -> list[Change]:
     """The changes that turn ``old`` into ``new``, none if there is nothing to do.
 
-    What only ``old`` has is deleted with ``prune``, else kept. ``verify(password_hash, password)``
+    What only ``old`` has is deleted with ``prune``, else kept; so are operators where ``new`` has
+    none. ``verify(password_hash, password)``
     tells whether a password is the one already known: then its hash is kept, and it is no change.
     """
     changes: list[Change] = []
@@ -66,6 +67,8 @@ def diff(
                 )
     if prune:
         for kind in _REMOVING:
+            if kind == "operator" and not new.operators:
+                continue  # a file of customers and carriers must not open the admin API to all
             for name, before in old.of(kind).items():
                 if name not in new.of(kind):
                     changes.append(Change(kind, name, before, None, [f"- {kind} {name}"]))

@@ -57,17 +57,23 @@ def _levels(reader: Reader, here: dict[str, int], parents: Mapping[str, str]) ->
 def _currencies(
     reader: Reader, here: dict[str, int], parents: Mapping[str, str], given: Mapping[str, str]
 ) -> None:
-    """Those of an account and of its parent are the same, where both are given."""
-    for child, parent in parents.items():
-        changed = child if child in here else parent
-        if changed not in here or not given.get(child) or not given.get(parent):
+    """That of an account is that of the nearest one above it that has one."""
+    for child in parents:
+        line = [child, *_above(child, parents)]
+        above = next((one for one in line[1:] if given.get(one)), None)
+        if not given.get(child) or above is None or given[child] == given[above]:
             continue
-        if given[child] != given[parent]:
-            other = f"of its parent {shown(parent)}" if changed == child else f"of {shown(child)}"
-            path: Path = ("account", here[changed], "currency")
-            right = given[parent] if changed == child else given[child]
-            said = f"{shown(given[changed])} is not that {other}; it must be {shown(right)}"
-            reader.fault(path, said)
+        between = line[: line.index(above) + 1]
+        changed = next((one for one in between if one in here), None)
+        if changed is None:
+            continue
+        if changed == above:
+            key, wrong, right, whose = above, above, child, f"of {shown(child)}, a part of it"
+        else:
+            key, wrong, right, whose = changed, child, above, f"of {shown(above)} above it"
+        path: Path = ("account", here[key], "currency")
+        said = f"{shown(given[wrong])} is not that {whose}; it must be {shown(given[right])}"
+        reader.fault(path, said)
 
 
 def _above(name: str, parents: Mapping[str, str]) -> list[str]:
