@@ -70,15 +70,14 @@ carriers = ["sink"]
 {more}
 """
 
-# All rules that a message may have to pass; those of the bench pass them.
-_RULES = {
+# What a message may have to pass, and those of the bench pass: price, opt-out and quota; and all
+# that there is.
+_PRICED = {
     "account": """\
 balance = "1000000.00"
 price_list = "bench"
-groups = ["gold"]
 quota_day = 1_000_000_000
 quota_month = 10_000_000_000
-duplicate_window_s = 3_600
 senders = ["ACME", "447700900000"]
 """,
     "more": """\
@@ -96,6 +95,16 @@ price = "0.0200"
 mcc = "234"
 mnc = "10"
 price = "0.0150"
+""",
+}
+_ALL = {
+    "account": _PRICED["account"]
+    + """\
+groups = ["gold"]
+duplicate_window_s = 3_600
+""",
+    "more": _PRICED["more"]
+    + """\
 [[route]]
 name = "codes"
 prefixes = ["44"]
@@ -118,12 +127,13 @@ groups = ["gold"]
 text = "(?i)free (bitcoin|tokens)"
 """,
 }
+_RULES = {"": dict.fromkeys(_ALL, ""), "priced": _PRICED, "all": _ALL}
 _LISTED = 10_000  # numbers of each list that the rules have
 
 
-def provisioning(carrier: int, window: int, binds: int, rules: bool = False) -> str:
+def provisioning(carrier: int, window: int, binds: int, rules: str = "") -> str:
     """What a gateway of the bench is provisioned with; ``carrier`` is the port of its sink."""
-    more = _RULES if rules else dict.fromkeys(_RULES, "")
+    more = _RULES[rules]
     return _PROVISIONING.format(carrier=carrier, window=window, binds=binds, **more)
 
 
@@ -200,9 +210,9 @@ class Gateway:
         window: int = 50,
         binds: int = 4,
         keep: bool = False,
-        rules: bool = False,
+        rules: str = "",
     ) -> None:
-        """``rules``: with everything provisioned that a message may have to pass."""
+        """``rules``: what a message has to pass, "" (nothing), "priced" or "all"."""
         RESULTS.mkdir(exist_ok=True)
         # Beside the results, so that the store is on a disk and not in memory as /tmp may be.
         self.folder = Path(tempfile.mkdtemp(prefix="run-", dir=RESULTS))

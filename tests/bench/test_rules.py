@@ -8,7 +8,7 @@ from smsgw.rules.tables import Tables
 
 def test_a_message_of_the_bench_passes_all_rules() -> None:
     """It has a price of the list and a route with filters, and is stopped by none."""
-    read = parse(provisioning(2775, 50, 4, rules=True), "rules.toml")
+    read = parse(provisioning(2775, 50, 4, rules="all"), "rules.toml")
     tables = Tables(read)
     account = tables.accounts["bench"]
     assert account.quota_day
