@@ -5,7 +5,8 @@ connected to. A name whose address changes between a check and the connection ga
 """
 
 import socket
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from OpenSSL import SSL
@@ -27,7 +28,7 @@ from zope.interface import implementer
 from smsgw.addresses import is_public
 
 TLS_FAILED = "TLS failed"
-_LOOK_UPS = 20  # that may be under way at once
+_LOOK_UPS = 64  # that may be under way at once, each of another name
 _DRAIN_S = 10.0  # what is under way at a stop may take so long
 
 
@@ -143,6 +144,70 @@ _FAULTS: tuple[tuple[Any, str], ...] = (
 )
 
 
+@implementer(IResolutionReceiver)
+class _Several:
+    """All who wait for one look-up: each is told what is found."""
+
+    def __init__(self, over: Callable[[], object]) -> None:
+        """``over`` is called when it has ended, before they are told."""
+        self._over = over
+        self._receivers: list[Any] = []
+        self.resolution: Any = None
+
+    def add(self, receiver: Any) -> None:
+        """One more; a look-up tells all that it finds in one turn of the reactor, so nobody comes
+        between."""
+        self._receivers.append(receiver)
+        if self.resolution is not None:
+            receiver.resolutionBegan(self.resolution)
+
+    def resolutionBegan(self, resolution: Any) -> None:
+        """Twisted."""
+        self.resolution = resolution
+        for receiver in self._receivers:
+            receiver.resolutionBegan(resolution)
+
+    def addressResolved(self, address: Any) -> None:
+        """Twisted."""
+        for receiver in self._receivers:
+            receiver.addressResolved(address)
+
+    def resolutionComplete(self) -> None:
+        """Twisted."""
+        self._over()
+        for receiver in self._receivers:
+            receiver.resolutionComplete()
+
+
+@implementer(IHostnameResolver)
+class _Joined:
+    """Looks up each name once at a time: whoever asks meanwhile gets the same answer, so one name
+    with a slow server takes one thread, however many connect to it (I5)."""
+
+    def __init__(self, resolver: Any) -> None:
+        self._resolver = resolver
+        self._under_way: dict[Any, _Several] = {}
+
+    def resolveHostName(
+        self,
+        resolutionReceiver: Any,
+        hostName: str,
+        portNumber: int = 0,
+        addressTypes: Any = None,
+        transportSemantics: str = "TCP",
+    ) -> Any:
+        """Twisted."""
+        types = None if addressTypes is None else tuple(addressTypes)
+        key = hostName, portNumber, types, transportSemantics
+        several = self._under_way.get(key)
+        if several is not None:
+            several.add(resolutionReceiver)
+            return several.resolution
+        several = self._under_way[key] = _Several(partial(self._under_way.pop, key))
+        several.add(resolutionReceiver)
+        return self._resolver.resolveHostName(several, *key)
+
+
 class NameThreads:
     """Threads on which names are looked up.
 
@@ -163,7 +228,7 @@ class NameThreads:
         self._pool.start()
         reactor: Any = self._reactor
         resolver = GAIResolver(reactor, lambda: self._pool, self._getaddrinfo)
-        self._before = reactor.installNameResolver(resolver)
+        self._before = reactor.installNameResolver(_Joined(resolver))
 
     def stop(self) -> None:
         """As it was before."""

@@ -146,7 +146,7 @@ class Gateway(Service):
         )
         self._names = NameThreads(reactor)
         self._reach = Reach.of(config.aaisp, config.aql, config.aerialink)
-        self.dead_letters = DeadLetters(self.journal, self.queues, self.known)
+        self.dead_letters = DeadLetters(self.journal, self.queues, self.known, self.settlement)
         self.doors = Doors(self.current, config.aerialink.open_if_empty)
         self.pending = Pending(
             self.current,

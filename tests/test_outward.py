@@ -4,8 +4,10 @@ import socket
 import threading
 from typing import Any
 
+import pytest
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import DNSLookupError
 from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -40,6 +42,37 @@ class Names(TestCase):
             await one.addErrback(lambda failure: None)
         names.stop()
         assert reactor.nameResolver is before  # type: ignore[attr-defined]
+
+    async def test_a_slow_name_takes_one_thread(self) -> None:
+        """However many connect to it, another name is looked up meanwhile (I5)."""
+        hangs = threading.Event()
+        self.addCleanup(hangs.set)
+        asked: list[str] = []
+
+        def getaddrinfo(host: str, *_: Any) -> Any:
+            asked.append(host)
+            if host == "slow.example.com":
+                hangs.wait()
+            raise socket.gaierror
+
+        names = NameThreads(reactor, getaddrinfo)
+        self.addCleanup(names.stop)
+        names.start()
+        slow = [
+            endpoint_to(reactor, "slow.example.com", 80, False).connect(None) for _ in range(500)
+        ]
+        fast = endpoint_to(reactor, "fast.example.com", 80, False).connect(None)
+        with pytest.raises(DNSLookupError):
+            await fast
+        hangs.set()
+        for one in slow:
+            with pytest.raises(DNSLookupError):
+                await one
+        assert sorted(asked) == ["fast.example.com", "slow.example.com"]
+        # What has ended is looked up anew.
+        with pytest.raises(DNSLookupError):
+            await endpoint_to(reactor, "slow.example.com", 80, False).connect(None)
+        assert len(asked) == 3
 
 
 class Stopping(SynchronousTestCase):

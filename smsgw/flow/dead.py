@@ -81,9 +81,26 @@ def end(
         name = masked(message.targets[entry.part])[:_NAME]
         message.acknowledged[entry.part] = Acknowledgement(name, "", now, state)
         transaction.changes.parts.append((message.id, entry.part, name, "", now, int(state)))
-        ends = [MessageState(a.state) for a in message.acknowledged.values()]
-        if len(ends) < len(message.targets) or _ENROUTE in ends:
+        if not _all_ended(message):
             return
+        ends = [MessageState(a.state) for a in message.acknowledged.values()]
+    _close(settlement, message, ends, transaction, now, error)
+
+
+def _all_ended(message: Message) -> bool:
+    """True if an MO with several targets has come to its end at each of them."""
+    ends = message.acknowledged.values()
+    return len(ends) == len(message.targets) and all(a.state != _ENROUTE for a in ends)
+
+
+def _close(
+    settlement: "Settlement",
+    message: Message,
+    ends: Iterable[MessageState],
+    transaction: Transaction,
+    now: int,
+    error: int = 0,
+) -> None:
     best = next(s for s in (_DELIVERED, _EXPIRED, _REJECTED) if s in ends)
     if best is not _DELIVERED:
         expired = best is _EXPIRED
@@ -178,8 +195,10 @@ class DeadLetters:
         journal: Journal,
         queues: EmbeddedQueues,
         known: Records,
+        settlement: "Settlement",
         now: Callable[[], float] = time.time,
     ) -> None:
+        self._settlement = settlement
         self._journal = journal
         self._queues = queues
         self._known = known
@@ -217,10 +236,22 @@ class DeadLetters:
             except StoreFailed:
                 for each in before:
                     each.restore()
+                self._close_ended({one.message.id: one.message for one in before})
                 raise
             finally:
                 self._rising -= ids
             count += len(letters)
+
+    def _close_ended(self, messages: dict[int, Message]) -> None:
+        """What the other targets did not end, because these were thought to be tried again."""
+        now = int(self._now() * 1000)
+        transaction = Transaction()
+        for message in messages.values():
+            if message.state == _ENROUTE and message.targets and _all_ended(message):
+                ends = [MessageState(a.state) for a in message.acknowledged.values()]
+                _close(self._settlement, message, ends, transaction, now)
+        if transaction.changes.closed:
+            self._settlement.persist(transaction)
 
     async def drop(self, which: Which, action: schema.ActionRow) -> int:
         """Removes them; how many. Raises ``StoreFailed``."""

@@ -24,7 +24,13 @@ ACTION = schema.ActionRow(1, NOW_MS, "jo", "retry", "dead", "all")
 class DeadCase(TargetCase):
     def letters(self) -> DeadLetters:
         journey = self.journey
-        return DeadLetters(journey.journal, journey.queues, journey.known, journey.clock.seconds)
+        return DeadLetters(
+            journey.journal,
+            journey.queues,
+            journey.known,
+            journey.settlement,
+            journey.clock.seconds,
+        )
 
     def put_back(self, which: Which | None = None) -> int:
         done = self.letters().put_back(which or Which(), ACTION._replace(id=self.next_id()))
@@ -203,6 +209,8 @@ class PutBackTests(DeadCase):
         self.later(1)
         outcomes = self.stored(message.id).acknowledged
         assert [S(outcomes[n].state) for n in (0, 1)] == [S.REJECTED, S.DELIVERED]
+        # And with that the message has come to its end.
+        assert self.state(message)[0] is S.DELIVERED
         assert self.put_back() == 1
         self.http.tell("refused")
         assert self.state(message)[0] is S.DELIVERED

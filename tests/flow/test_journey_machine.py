@@ -7,7 +7,6 @@ Carriers, handsets, customers and the store do what they like. At every moment t
 from typing import Any, ClassVar
 
 from attrs import evolve
-from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from twisted.trial.unittest import SynchronousTestCase
@@ -26,6 +25,7 @@ from tests.flow.journey import (
     a_message,
     provisioned,
 )
+from tests.machines import run_machine
 
 CARRIERS = ("north", "south")
 ANSWERS = (
@@ -277,21 +277,13 @@ class JourneyMachine(RuleBasedStateMachine):
 class JourneyMachineTests(SynchronousTestCase):
     def test_nothing_is_lost_and_the_store_is_in_order(self) -> None:
         """I1, I2, I3, whatever happens."""
-        self.run_machine({})
+        self.run_with({})
 
     def test_the_same_where_messages_change_carriers(self) -> None:
         """After a wait, and after a receipt that says it was not delivered."""
-        self.run_machine({"queue_time_s": 30, "failover_undelivered": True})
+        self.run_with({"queue_time_s": 30, "failover_undelivered": True})
 
-    def run_machine(self, route: dict[str, Any]) -> None:
+    def run_with(self, route: dict[str, Any]) -> None:
         JourneyMachine.test = self
         JourneyMachine.route = route
-        run = JourneyMachine.TestCase("runTest")
-        # Without shrinking, which takes minutes: the steps of a failure are told as they were.
-        run.settings = settings(
-            max_examples=60,
-            stateful_step_count=50,
-            deadline=None,
-            phases=(Phase.explicit, Phase.reuse, Phase.generate),
-        )
-        run.runTest()
+        run_machine(JourneyMachine)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import select
@@ -33,6 +33,7 @@ from tests.flow.journey import (
     a_message,
     provisioned,
 )
+from tests.machines import run_machine
 
 PRICE = 100  # ten-thousandths: the route's 0.0100
 
@@ -600,11 +601,4 @@ class MoneyMachineTests(SynchronousTestCase):
     def test_money_adds_up_whatever_happens(self) -> None:
         """I8."""
         MoneyMachine.test = self
-        run = MoneyMachine.TestCase("runTest")
-        run.settings = settings(
-            max_examples=60,
-            stateful_step_count=50,
-            deadline=None,
-            phases=(Phase.explicit, Phase.reuse, Phase.generate),
-        )
-        run.runTest()
+        run_machine(MoneyMachine)

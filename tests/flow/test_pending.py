@@ -3,7 +3,6 @@
 from typing import Any
 
 from attrs import evolve
-from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from twisted.internet.defer import Deferred
@@ -30,6 +29,7 @@ from tests.flow.journey import (
     provisioned,
 )
 from tests.flow.test_money import PRICE, entries, prepaid, put_in_force, stored_balance
+from tests.machines import run_machine
 
 
 def anything(message: Message) -> bool:
@@ -639,11 +639,4 @@ class PendingMachineTests(SynchronousTestCase):
     def test_never_both_sent_and_deleted_whatever_happens(self) -> None:
         """Any interleaving of takes, answers, cancels, replacements, failures and crashes."""
         PendingMachine.test = self
-        run = PendingMachine.TestCase("runTest")
-        run.settings = settings(
-            max_examples=60,
-            stateful_step_count=50,
-            deadline=None,
-            phases=(Phase.explicit, Phase.reuse, Phase.generate),
-        )
-        run.runTest()
+        run_machine(PendingMachine)

@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import insert, select
@@ -17,6 +16,7 @@ from smsgw.provisioning import Account, Number, Provisioning
 from smsgw.refusals import Reason, Refusal
 from smsgw.store import schema
 from tests.flow.journey import SOURCE, Journey, JourneyCase, a_message, provisioned
+from tests.machines import run_machine
 
 TODAY = 20270115  # UTC at the journey's begin, 08:00
 LONG = [b"x" * 200]  # two parts
@@ -323,11 +323,4 @@ class QuotaMachineTests(SynchronousTestCase):
     def test_usage_is_what_was_stored_whatever_happens(self) -> None:
         """Per account and day, with the accounts below it; no quota is ever exceeded."""
         QuotaMachine.test = self
-        run = QuotaMachine.TestCase("runTest")
-        run.settings = settings(
-            max_examples=60,
-            stateful_step_count=40,
-            deadline=None,
-            phases=(Phase.explicit, Phase.reuse, Phase.generate),
-        )
-        run.runTest()
+        run_machine(QuotaMachine, steps=40)

@@ -7,7 +7,6 @@ few entries make a queue fall behind.
 from unittest.mock import patch
 
 from attrs import define, field
-from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -27,6 +26,7 @@ from smsgw.queues.embedded import EmbeddedQueues
 from smsgw.store import records
 from smsgw.store.records import Records
 from tests.journals import SynchronousJournal, a_journal
+from tests.machines import run_machine
 
 QUEUE = "carrier:north"
 RESIDENT = 8
@@ -305,12 +305,4 @@ class EmbeddedMachineTests(SynchronousTestCase):
         """In order of their due times, within bounds, whatever happens in between."""
         QueueMachine.journal = a_journal(self)
         with patch.multiple(embedded, RESIDENT=RESIDENT, PAGE=PAGE, LOW=LOW):
-            run = QueueMachine.TestCase("runTest")
-            # Without shrinking, which takes minutes: the steps of a failure are told as they were.
-            run.settings = settings(
-                max_examples=80,
-                stateful_step_count=40,
-                deadline=None,
-                phases=(Phase.explicit, Phase.reuse, Phase.generate),
-            )
-            run.runTest()
+            run_machine(QueueMachine, examples=80, steps=40)
