@@ -201,6 +201,14 @@ class Deliveries:
             )
             due = patience.due(entry.attempts + 1, now)
             if due is not None and due < entry.expires_at:
+                _log.info(
+                    "message {message_id}: {event} for {queue} failed, again in {wait} s: {why}",
+                    message_id=str(entry.message.id),
+                    event=_EVENTS[Kind(entry.kind)],
+                    queue=masked(entry.queue),
+                    wait=(due - now) // 1000,
+                    why=masked(told.detail),
+                )
                 transaction.postpone(entry, due)
                 return
         refused = told.result == REFUSED

@@ -57,7 +57,7 @@ class Endings:
         clock: IReactorTime,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._tables = self.tables = tables
+        self.tables = tables
         self._queues = queues
         self._known = known
         self._allot = identities.allot
@@ -143,7 +143,7 @@ class Endings:
 
     def _refund(self, message: Message, state: MessageState, transaction: Transaction) -> None:
         """Gives back the charge for the parts that came to nothing in a way that is refunded."""
-        accounts = self._tables().accounts
+        accounts = self.tables().accounts
         # Whose account is gone was paid for by one that may not be.
         account = accounts.get(message.account) or accounts.get(message.payer)
         if account is None or not state.final:
@@ -181,7 +181,7 @@ class Endings:
         if message.interface == "smpp":
             queues: Iterable[tuple[str, int]] = ((account_queue(message.account), HANDOVER_MS),)
         else:
-            queues = told(message, self._tables().accounts.get(message.account), kind)
+            queues = told(message, self.tables().accounts.get(message.account), kind)
         for queue, lasts in queues:
             if message.report_to and is_report(queue) and failed_part(message):
                 continue  # that was told when the first part failed
@@ -204,7 +204,7 @@ class Endings:
 
     def notify(self, entry: Entry, transaction: Transaction, now: int) -> None:
         """The contact of the account is told that this MO was given up (Q-D18)."""
-        account = self._tables().accounts.get(entry.message.account)
+        account = self.tables().accounts.get(entry.message.account)
         if account is not None and account.email:
             queue = notice_queue(account.name)
             until = now + MO_MS

@@ -128,7 +128,7 @@ class Settlement(Endings):
         self, entry: Entry, carrier: str, carrier_id: bytes, transaction: Transaction, now: int
     ) -> None:
         message = entry.message
-        form = self._tables().carriers.get(carrier)
+        form = self.tables().carriers.get(carrier)
         base = form.response_id if form is not None else "text"
         name = normalise(carrier_id.decode("latin-1"), base)
         message.acknowledged[entry.part] = Acknowledgement(carrier, name, now)
@@ -177,14 +177,14 @@ class Settlement(Endings):
         if self.fail_over(entry, carrier, transaction, now):
             return
         transaction.settled.append(entry)
-        error = self._tables().codes_of(carrier).of_status(status)
+        error = self.tables().codes_of(carrier).of_status(status)
         self.failed(
             entry, carrier, MessageState.UNDELIVERABLE, error, status_name(status), transaction, now
         )
 
     def fail_over(self, entry: Entry, carrier: str, transaction: Transaction, now: int) -> bool:
         """The entry goes to the route's next carrier; False if there is none."""
-        following = route.next_carrier(entry.message, carrier, self._tables())
+        following = route.next_carrier(entry.message, carrier, self.tables())
         if following is None:
             return False
         self.redirect(entry, following, transaction, now)
@@ -255,7 +255,7 @@ class Settlement(Endings):
                 if tells_progress(message):
                     self.hand_over(message, Kind.PROGRESS, transaction, now, reports.BUFFERED)
             return
-        tables = self._tables()
+        tables = self.tables()
         if state.final:
             tables.rates.count(carrier, state is MessageState.DELIVERED)
         acknowledgement = message.acknowledged.get(part)
@@ -296,7 +296,7 @@ class Settlement(Endings):
         acknowledgement = message.acknowledged.get(part)
         if message.state not in _UNDER_WAY or now >= message.expires_at or acknowledgement is None:
             return False
-        tables = self._tables()
+        tables = self.tables()
         chosen = tables.provisioning.routes.get(message.route)
         if chosen is None or not chosen.failover_undelivered:
             return False
