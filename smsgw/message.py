@@ -62,6 +62,7 @@ _FINAL = frozenset(
     }
 )
 
+TEXT_KEPT = 1_000  # characters of a multimedia message's text that are kept with it
 UDHI = 0x40  # esm_class: short_message begins with a user data header (SMPP 3.4 §5.2.12)
 REPLY_PATH = 0x80
 # Numbers of ``Message.former``: this for each carrier that had the part before, and the part.
@@ -80,8 +81,68 @@ class Address:
 
 
 @define
+class Media:
+    """One part of a multimedia message; its octets are in the media store."""
+
+    type: str  # "image/jpeg": lower case, without parameters
+    name: str  # a safe file name of 1 to 64 characters (spec/mm4.md §6)
+    id: str  # Content-ID without <>
+    digest: str  # SHA-256 of the octets, in hex
+    size: int  # octets
+    charset: str = ""  # of text
+
+
+@define
+class Multimedia:
+    """What a multimedia message has beside what every message has.
+
+    Ids and addresses are as the sender gave them, without quotes; words are those of
+    ``spec/mm4.md`` §3.1, "" where the sender gave none.
+    """
+
+    media: list[Media] = field(factory=list)
+    start: str = ""  # Content-ID of the SMIL, "" if there is none
+    subject: str = ""
+    # The beginning of the first text part, ``TEXT_KEPT`` characters at most: what filters and words
+    # are looked for in.
+    text: str = ""
+    message_class: str = ""  # Personal, Advertisement, Informational, Auto
+    priority: str = ""  # Low, Normal, High
+    visibility: str = ""  # Show, Hide
+    read_reply: bool = False
+    delivery_report: bool = False  # to the sender
+    relay_report: bool = False  # to the sender's system only
+    forward_counter: int = 0
+    message_id: str = ""
+    transaction_id: str = ""
+    originator_system: str = ""
+    previously_sent: list[str] = field(factory=list)  # "<n>, <address>"
+    previously_sent_at: list[str] = field(factory=list)  # "<n>, <date>"
+    to: list[str] = field(factory=list)  # mailboxes as written, of group messages too
+    cc: list[str] = field(factory=list)
+    extra: dict[str, str] = field(factory=dict)  # Release 6 and VASP headers that are passed on
+    link: str = ""  # token of the page that shows it, "" if there is none
+    expires_at: int = 0  # X-Mms-Expiry of one that a carrier brings, ms; 0 if it gave none
+
+
+@define
+class MailOrigin:
+    """What a message keeps of the mail that it came by, for the reports about it (RFC 3461); they
+    go to its ``report_to``."""
+
+    recipient: str  # as RCPT had it
+    notify: list[str] = field(factory=list)  # of "success", "failure", "delay"
+    ret: str = ""  # "FULL", "HDRS"
+    envelope_id: str = ""
+    original: str = ""  # ORCPT, such as "rfc822;alice@example.org"
+    message_id: str = ""  # without <>
+    shown: list[str] = field(factory=list)  # lines of its header, unfolded
+
+
+@define
 class Message:
-    """A short message on its journey.
+    """A short message on its journey, or a multimedia message (``kind`` "mms"), which has one part
+    without octets and its content in ``multimedia``.
 
     An edge fills the first group; ``flow.accept`` the second; the journey the third. Either
     ``text`` is given (accept codes and splits it) or ``parts`` (an edge that speaks octets gives
@@ -122,7 +183,10 @@ class Message:
     private: bool = False  # statements leave its details out
     report_to: str = ""  # URL or e-mail address that is told what became of it (``srr``)
     via: str = ""  # the number that forwarded it from handset to handset (A-R13)
+    batch: int = 0  # of a submit_multi: the id that its messages have together
     exempt: bool = False  # an opt-out's own confirmation: not stopped by it (E-D14); not stored
+    multimedia: Multimedia | None = None
+    mailed: MailOrigin | None = None  # of a message that came as an ordinary mail
 
     # What the gateway decided at acceptance.
     id: int = 0
@@ -140,6 +204,7 @@ class Message:
     # Where the journey stands.
     state: int = 1  # a MessageState
     done_at: int = 0
+    read_at: int = 0  # of a multimedia message: when its recipient read it, 0: nobody says so
     error: int = 0  # code of spec/link-smpp.md section 3, 0 = none
     network_error: str = ""  # as the carrier gave it
     refusal: str = ""  # name of the ``Reason`` for which it was refused and yet kept
@@ -174,6 +239,8 @@ class Acknowledgement:
     carrier_id: str
     at: int  # ms since 1970 UTC
     state: int = 1  # a MessageState
+    # The id as the carrier wrote it, if it may be asked about the part; not stored.
+    given: str = ""
 
     @property
     def taken(self) -> bool:

@@ -7,7 +7,15 @@ from weakref import WeakValueDictionary
 import msgspec
 from sqlalchemy import Connection, and_, desc, select, text
 
-from smsgw.message import FORMER, Acknowledgement, Direction, Message, MessageState
+from smsgw.message import (
+    FORMER,
+    Acknowledgement,
+    Direction,
+    MailOrigin,
+    Message,
+    MessageState,
+    Multimedia,
+)
 from smsgw.store import schema
 
 MESSAGE_COLUMNS = [c.name for c in schema.message.columns]
@@ -54,6 +62,10 @@ _EMPTY = {
     "payer": "",
     "refusal": "",
     "targets": [],
+    "multimedia": None,
+    "mailed": None,
+    "batch": 0,
+    "read_at": 0,
 }
 _SELDOM = tuple(_EMPTY)
 _NOTHING: dict[str, Any] = {}
@@ -119,7 +131,10 @@ def _more(m: Message) -> dict[str, Any]:
         or m.payer
         or m.refusal
         or m.targets
+        or m.batch
+        or m.mailed
         or m.kind != "sms"
+        or m.multimedia is not None
     ):
         return _NOTHING
     return {name: getattr(m, name) for name in _SELDOM if getattr(m, name) != _EMPTY[name]}
@@ -139,8 +154,27 @@ def billing(content: bytes) -> Billing:
     return Billing(c.more.get("costcentre", ""), c.more.get("private", False), c.charged)
 
 
+class Lifetime(NamedTuple):
+    """What retention asks of a message; ``alias`` is 0 if it has none, ``batch`` what it then means
+    in place of the message."""
+
+    expires_at: int
+    alias: int
+    batch: int
+
+
+def lifetime(content: bytes) -> Lifetime:
+    """What the ``content`` column says of how long a message is needed."""
+    c = _DECODE(content)
+    return Lifetime(c.expires_at, c.alias, c.more.get("batch", 0))
+
+
 def _message(r: Any) -> Message:
     c = _DECODE(r.content)
+    if "multimedia" in c.more:
+        c.more["multimedia"] = msgspec.convert(c.more["multimedia"], Multimedia)
+    if "mailed" in c.more:
+        c.more["mailed"] = msgspec.convert(c.more["mailed"], MailOrigin)
     return Message(
         source=r.source,
         destination=r.destination,
@@ -319,10 +353,11 @@ def overdue(connection: Connection, now_ms: int, limit: int) -> list[Message]:
 
 def highest_id(connection: Connection) -> int:
     """The highest id allotted to a message or a part of one, a batch, a queue or a ledger entry,
-    a list, or an action of the audit so far, 0 if none."""
+    a list, a mail, or an action of the audit so far, 0 if none."""
     highest = 0
     tables = (schema.message, schema.segment, schema.batch, schema.queue, schema.ledger)
-    for table in (*tables, schema.number_list, schema.dead, schema.action):
+    others = (schema.number_list, schema.dead, schema.action, schema.mm4_mail, schema.outbox)
+    for table in (*tables, *others):
         newest = connection.execute(select(table.c.id).order_by(desc(table.c.id)).limit(1)).scalar()
         highest = max(highest, newest or 0)
     return highest
