@@ -1,5 +1,6 @@
 """A journal without a thread: it works at once on a real store, fails, or waits, as a test says."""
 
+import os
 import shutil
 from collections import deque
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from twisted.trial.unittest import TestCase
 
 from smsgw.store.database import close_store, open_store
 from smsgw.store.journal import Changes, Journal, StoreFailed
+from tests import postgresql
 from tests.folders import temporary_folder
 
 T = TypeVar("T")
@@ -43,7 +45,8 @@ class SynchronousJournal(Journal):
         self.connection = engine.connect()
         # Power cuts are what the real journal's tests are about.
         driver: Any = self.connection.connection.dbapi_connection
-        driver.execute("PRAGMA synchronous = OFF")
+        if engine.dialect.name == "sqlite":
+            driver.execute("PRAGMA synchronous = OFF")
 
     def start(self) -> None:
         """There is no thread."""
@@ -64,6 +67,10 @@ class SynchronousJournal(Journal):
         done: Deferred[T] = Deferred()
         self._do(lambda: self._look(function, done))
         return done
+
+    def view(self, function: Callable[..., T]) -> Deferred[T]:
+        """See ``Journal``: there is the one connection."""
+        return self.run(function)
 
     @property
     def line(self) -> int:
@@ -114,7 +121,12 @@ def _empty_store() -> tuple[TemporaryDirectory[str], Path]:
 
 
 def a_store(test: TestCase) -> Engine:
-    """An open, empty store in a folder of its own, closed and gone after the test."""
+    """An open, empty store in a folder of its own, closed and gone after the test.
+
+    With SMSGW_TEST_STORE=postgresql in the environment it is on PostgreSQL.
+    """
+    if os.environ.get("SMSGW_TEST_STORE") == "postgresql":
+        return postgresql.a_store(test)
     file = Path(temporary_folder(test)) / "store.db"
     shutil.copy(_empty_store()[1], file)
     engine = open_store(f"sqlite:///{file}")

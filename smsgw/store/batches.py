@@ -6,7 +6,7 @@ import msgspec
 from attrs import frozen
 from sqlalchemy import Connection, select
 
-from smsgw.message import Message
+from smsgw.message import Message, MessageState
 from smsgw.store import records, schema
 from smsgw.store.statements import Row
 
@@ -21,6 +21,22 @@ class Batch:
     account: str
     accepted_at: int  # ms since 1970 UTC
     messages: list[Message]
+
+
+def spokesman(messages: Iterable[Message]) -> Message | None:
+    """The message whose state is that of all of one request, None without any.
+
+    It is the first that has not ended; then the first that was not delivered; then the one that was
+    delivered last.
+    """
+    messages = list(messages)
+    for one in messages:
+        if not MessageState(one.state).final:
+            return one
+    for one in messages:
+        if one.state != MessageState.DELIVERED:
+            return one
+    return max(messages, key=lambda one: one.done_at, default=None)
 
 
 def row(id: int, account: str, accepted_at: int, messages: Iterable[Message]) -> Row:

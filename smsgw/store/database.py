@@ -2,17 +2,18 @@
 
 import fcntl
 import os
+import time
 from pathlib import Path
 
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import SingletonThreadPool
 
-from smsgw.store import schema
+from smsgw.store import lines, partitions, schema
 
 # One process at a time: descriptor of the lock by database file.
 _locks: dict[str, int] = {}
@@ -22,11 +23,13 @@ class StoreUnusable(Exception):
     """The store cannot be opened; the text is one line that says why and what to do."""
 
 
-def open_store(url: str) -> Engine:
+def open_store(url: str, folder: Path = Path("var"), owner: str = "embedded") -> Engine:
     """An engine for the store at ``url``, which is made if it is absent and migrated if it is
     older.
 
-    ``url`` is SQLAlchemy's (``sqlite:///var/smsgw.db``). Raises ``StoreUnusable``.
+    ``url`` is SQLAlchemy's (``sqlite:///var/smsgw.db``, ``postgresql+psycopg://user@host/smsgw``).
+    What is beside a store on PostgreSQL, the key of its secrets, is in ``folder``. Of processes
+    with the same ``owner`` only one may have it open. Raises ``StoreUnusable``.
     """
     try:
         parsed = make_url(url)
@@ -34,9 +37,12 @@ def open_store(url: str) -> Engine:
         raise StoreUnusable(
             f"store.url: {url!r} is no URL; for instance sqlite:///var/smsgw.db"
         ) from None
+    if parsed.get_backend_name() == "postgresql":
+        return _open_postgresql(parsed, folder, owner)
     if parsed.get_backend_name() != "sqlite":
         raise StoreUnusable(
-            f"store.url: {parsed.get_backend_name()} is not served; use sqlite:///PATH"
+            f"store.url: {parsed.get_backend_name()} is not served; use sqlite:///PATH or "
+            "postgresql+psycopg://USER@HOST/DATABASE"
         )
     if not parsed.database or parsed.database == ":memory:":
         raise StoreUnusable("store.url: a file is needed, for instance sqlite:///var/smsgw.db")
@@ -55,6 +61,64 @@ def open_store(url: str) -> Engine:
         raise StoreUnusable(f"store.url: {parsed.database}: {error.strerror}") from None
     except DBAPIError as error:
         raise StoreUnusable(f"store.url: {parsed.database}: {error.orig}") from None
+
+
+def place_of(engine: Engine) -> Path:
+    """The folder of what is kept beside a store."""
+    folder: Path | None = engine.get_execution_options().get("folder")
+    return Path(engine.url.database or "").parent if folder is None else folder
+
+
+def _open_postgresql(url: URL, folder: Path, owner: str) -> Engine:
+    shown = url.render_as_string(hide_password=True)
+    try:
+        from smsgw.store import postgresql
+    except ImportError:
+        raise StoreUnusable(
+            "store.url: PostgreSQL needs its driver; install it with: "
+            'pip install "smsgw[postgresql]"'
+        ) from None
+    if url.drivername not in ("postgresql", "postgresql+psycopg"):
+        raise StoreUnusable(f"store.url: {url.drivername} is not served; use postgresql+psycopg")
+    if not url.database:
+        raise StoreUnusable(
+            "store.url: a database is needed, for instance postgresql+psycopg://smsgw@host/smsgw"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    engine = postgresql.engine_of(
+        url.set(drivername="postgresql+psycopg"), folder=folder, owner=owner
+    )
+    try:
+        with engine.connect() as connection:
+            postgresql.lock(connection, owner)
+            _check_postgresql(connection)
+            with connection.begin():
+                # Nodes do not migrate at once; the others find it done.
+                connection.execute(text("SELECT pg_advisory_xact_lock(7766)"))
+                _migrate(connection, shown)
+                postgresql.compare_octets(connection)
+                partitions.prepare(connection, int(time.time() * 1000))
+        # Only the journal has the lock from now on.
+        engine.dispose()
+        return engine
+    except lines.Unreachable as error:
+        engine.dispose()
+        raise StoreUnusable(f"store.url: {shown}: {error}") from None
+    except DBAPIError as error:
+        engine.dispose()
+        raise StoreUnusable(f"store.url: {shown}: {lines.why(error)}") from None
+
+
+def _check_postgresql(connection: Connection) -> None:
+    with connection.begin():
+        version = int(connection.execute(text("SHOW server_version_num")).scalar_one())
+        encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
+    if version < 140_000:
+        raise lines.Unreachable(f"PostgreSQL {version // 10_000} is too old; 14 is the oldest")
+    if encoding != "UTF8":
+        raise lines.Unreachable(
+            f"the database is encoded in {encoding}; make it with: createdb -E UTF8 -T template0"
+        )
 
 
 def close_store(engine: Engine) -> None:

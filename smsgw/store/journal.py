@@ -23,24 +23,30 @@ paid fail with ``Overdrawn``; that is no failure of the store.
 
 Reads (``run``) wait their turn on the same thread between two transactions: SQLite before 3.51.3
 can lose committed pages when several connections share a WAL database, so there is only the one
-connection.
+connection. On PostgreSQL it is the same for what depends on the order, which is told of all: what a
+read brings is as things were after all that was told before it, and before all that is told after
+it. What is only shown to somebody may be read beside it (``view``).
+
+On PostgreSQL the connection may be lost (``lines.py``). The changes that were under way then are
+told of when it is there again and can say what became of them; all others fail at once until then.
 """
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
 
-from attrs import define, field
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from smsgw.figures import SECONDS, SIZES, Histogram
-from smsgw.store import schema, statements
-from smsgw.store.statements import Row
+from smsgw.store import lines
+from smsgw.store.changes import Changes, Overdrawn, StoreFailed, together, write
 
 T = TypeVar("T")
 _log = Logger()
@@ -48,60 +54,11 @@ _log = Logger()
 _MAX_CHANGES = 2_000
 _SOON_S = 0.005
 _SOON_ROWS = 50
-
-
-class StoreFailed(Exception):
-    """Changes were not stored; nothing of them is in effect. The text says why."""
-
-
-class Overdrawn(StoreFailed):
-    """Changes were not stored because a prepaid account has not what they charge."""
-
-
-@define
-class Changes:
-    """What one step of the journey writes. Rows are tuples in the order of the table's columns."""
-
-    messages: list[Row] = field(factory=list)
-    rewritten: list[Row] = field(factory=list)  # messages that are there, as they are from now on
-    # (account, alias, message): the number of 32 bits by which a 3.3 session knows a message.
-    aliases: list[Row] = field(factory=list)
-    batches: list[Row] = field(factory=list)
-    answers: list[Row] = field(factory=list)  # see answers.py
-    # (message id, state, error, network_error, done_at): the message has reached this state, no
-    # receipt is awaited.
-    closed: list[Row] = field(factory=list)
-    # (message id, state): the message goes on.
-    moved: list[Row] = field(factory=list)
-    entries: list[Row] = field(factory=list)
-    # (entry id, due, attempts)
-    postponed: list[Row] = field(factory=list)
-    settled: list[int] = field(factory=list)
-    parts: list[Row] = field(factory=list)
-    early_receipts: list[Row] = field(factory=list)
-    # (carrier, carrier id)
-    early_matched: list[tuple[str, str]] = field(factory=list)
-    segments: list[Row] = field(factory=list)  # parts of MO that wait, see flow/join.py
-    segments_done: list[int] = field(factory=list)
-    # Each is added to the balance of its account as well.
-    ledger: list[schema.LedgerRow] = field(factory=list)
-    # (account, day as YYYYMMDD, parts): added to what the account has used.
-    usage: list[tuple[str, int, int]] = field(factory=list)
-    lists: list[Row] = field(factory=list)  # of numbers, new or changed
-    members: list[Row] = field(factory=list)
-    # (list, number)
-    members_removed: list[tuple[int, str]] = field(factory=list)
-    dead: list[Row] = field(factory=list)
-    # Ids of rows of ``dead`` that go back to their queues, or are dropped.
-    raised: list[int] = field(factory=list)
-    actions: list[schema.ActionRow] = field(factory=list)  # of operators, for the audit
-    # It may wait a few milliseconds for a transaction to go with.
-    soon: bool = False
-    # It inserts new messages and their entries, and so depends on nothing that waits.
-    new: bool = False
+_LONGEST_S = 60.0  # without anything to do
 
 
 Batch = list[tuple[Changes, Deferred[None]]]
+_READERS = 4  # threads for what is read beside
 
 
 class _Pending:
@@ -156,6 +113,11 @@ class Journal:
         self._work: SimpleQueue[Any] = SimpleQueue()
         self._thread: Thread | None = None
         self._stopped: Deferred[None] = Deferred()
+        # Transactions during which the connection was lost.
+        self._uncertain: list[tuple[int, Batch]] = []
+        # True on PostgreSQL: messages are kept by the day, and reads have connections of their own.
+        self.partitioned = engine.dialect.name == "postgresql"
+        self._readers: ThreadPoolExecutor | None = None
         # Called after the Deferreds of one transaction have fired: to do once what each of them
         # asks for.
         self.after_batch: Callable[[], None] = lambda: None
@@ -199,27 +161,105 @@ class Journal:
         all that waits."""
         done: Deferred[T] = Deferred()
         self._hand_in()
-        self._work.put((function, done))
+        self._work.put((function, done, False))
+        return done
+
+    def view(self, function: Callable[[Connection], T]) -> Deferred[T]:
+        """``run`` for a function that only reads, and for what is only shown: all that was handed
+        in before is in effect, and what is handed in later may be as well. Where the store allows
+        it nothing waits for it."""
+        if not self.partitioned:
+            return self.run(function)
+        done: Deferred[T] = Deferred()
+        self._hand_in()
+        self._work.put((function, done, True))
         return done
 
     def _serve(self) -> None:
-        connection = self._engine.connect()
+        line = lines.of(self._engine)
+        self._open(line)
         pending = _Pending()
         running = True
         while running:
-            item = self._next(pending.wait())
+            timeout = pending.wait()
+            if line.connection is None:
+                timeout = min(line.wait() or 0.0, timeout or _LONGEST_S)
+            item = self._next(timeout)
             # Takes all that waits, up to the first read, which keeps its place in the order.
             while isinstance(item, list):
                 pending.add(item)
                 item = self._next(0) if len(pending.batch) < _MAX_CHANGES else ()
             batch = pending.take(all=item != ())
-            if batch:
+            connection = line.connection or self._open(line)
+            if batch and connection is None:
+                self._reactor.callFromThread(self._tell, batch, Failure(StoreFailed(self.failing)))
+            elif batch and connection is not None:
                 self._commit(connection, batch)
+                if self._uncertain:
+                    line.check()
             if item is None:
                 running = False
             elif item:
-                self._read(connection, *item)
-        connection.close()
+                self._look(line, *item)
+        self._end(line)
+
+    def _open(self, line: lines.Line) -> Connection | None:
+        """The line's connection, None if there is none now; with it, tells what became of what was
+        under way when the one before was lost."""
+        try:
+            connection = line.open()
+        except lines.Unreachable as error:
+            self.failing = str(error)
+            return None
+        uncertain, self._uncertain = self._uncertain, []
+        for number, batch in uncertain:
+            failure = None
+            if line.committed(number):
+                self.transactions += 1
+                self.changes += len(batch)
+            else:
+                failure = Failure(StoreFailed("the connection to the store was lost"))
+            self._reactor.callFromThread(self._tell, batch, failure)
+        self.failing = ""
+        return connection
+
+    def _look(
+        self,
+        line: lines.Line,
+        function: Callable[[Connection], Any],
+        done: Deferred[Any],
+        beside: bool,
+    ) -> None:
+        connection = line.connection or self._open(line)
+        if connection is None:
+            self._reactor.callFromThread(done.errback, Failure(StoreFailed(self.failing)))
+        elif beside:
+            if self._readers is None:
+                self._readers = ThreadPoolExecutor(_READERS, "reader")
+            self._readers.submit(self._read_beside, function, done)
+        else:
+            self._read(connection, function, done)
+            line.check()
+
+    def _read_beside(self, function: Callable[[Connection], Any], done: Deferred[Any]) -> None:
+        try:
+            with self._engine.connect() as connection:
+                # All that one function reads is of one moment.
+                snapshot = connection.execution_options(isolation_level="REPEATABLE READ")
+                self._read(snapshot, function, done)
+        except DBAPIError as error:
+            failure = Failure(StoreFailed(lines.why(error)))
+            self._reactor.callFromThread(done.errback, failure)
+
+    def _end(self, line: lines.Line) -> None:
+        if self._uncertain:
+            self._open(line)
+        for _, batch in self._uncertain:
+            failure = Failure(StoreFailed("the connection to the store was lost"))
+            self._reactor.callFromThread(self._tell, batch, failure)
+        if self._readers is not None:
+            self._readers.shutdown()
+        line.close()
         self._reactor.callFromThread(self._stopped.callback, None)
 
     def _next(self, timeout: float | None) -> Any:
@@ -231,7 +271,9 @@ class Journal:
 
     def _commit(self, connection: Connection, batch: Batch) -> None:
         failure = self._written(connection, batch)
-        if failure is not None and len(batch) > 1:
+        if failure is not None and isinstance(failure.value, lines.Lost):
+            self._uncertain.append((failure.value.number, batch))
+        elif failure is not None and len(batch) > 1:
             middle = len(batch) // 2
             self._commit(connection, batch[:middle])
             self._commit(connection, batch[middle:])
@@ -247,7 +289,9 @@ class Journal:
             return Failure()
         except Exception as error:
             self.failures += 1
-            self.failing = _why(error)
+            self.failing = lines.why(error)
+            if isinstance(error, lines.Lost):
+                return Failure()
             return Failure(StoreFailed(self.failing))
         else:
             self.transactions += 1
@@ -274,132 +318,14 @@ class Journal:
         try:
             with connection.begin():
                 result = function(connection)
+        except DBAPIError as error:
+            lost = error.connection_invalidated
+            failure = Failure(StoreFailed(lines.why(error))) if lost else Failure()
+            self._reactor.callFromThread(done.errback, failure)
         except Exception:
             self._reactor.callFromThread(done.errback, Failure())
         else:
             self._reactor.callFromThread(done.callback, result)
 
 
-def _why(error: Exception) -> str:
-    # SQLAlchemy's own text carries the whole statement with its parameters, so texts of messages.
-    return str(getattr(error, "orig", None) or error).splitlines()[0][:200]
-
-
-def write(connection: Connection, batch: list[Changes]) -> None:
-    """Writes all changes of the batch in one transaction.
-
-    The order of the statements lets one batch put an entry and settle it, or insert a message and
-    close it.
-    """
-    merged = batch[0] if len(batch) == 1 else together(batch)
-    # The driver's cursor: binding thousands of values through SQLAlchemy costs ten times as much.
-    cursor = connection.connection.cursor()
-    execute = cursor.execute
-    driver: Any = connection.connection.dbapi_connection
-    # Each of these two gives up the GIL once, where ``execute`` does it three times: with a busy
-    # reactor every time costs more than the statement.
-    driver.executescript("BEGIN IMMEDIATE")
-    try:
-        if merged.messages:
-            statements.insert(execute, schema.message, merged.messages)
-        if merged.rewritten:
-            statements.insert(execute, schema.message, merged.rewritten, replace=True)
-        if merged.aliases:
-            statements.insert(execute, schema.alias, merged.aliases, replace=True)
-        if merged.batches:
-            statements.insert(execute, schema.batch, merged.batches)
-        if merged.answers:
-            statements.insert(execute, schema.answer, merged.answers)
-        if merged.parts:
-            statements.insert(execute, schema.part, merged.parts, replace=True)
-        if merged.entries:
-            statements.insert(execute, schema.queue, merged.entries)
-        if merged.moved:
-            statements.update(execute, "message", ("id",), ("state",), merged.moved)
-        if merged.closed:
-            columns = ("state", "error", "network_error", "done_at")
-            statements.update(
-                execute, "message", ("id",), columns, merged.closed, also=", open_until = NULL"
-            )
-        if merged.postponed:
-            statements.update(execute, "queue", ("id",), ("due", "attempts"), merged.postponed)
-        if merged.settled:
-            statements.delete(execute, "queue", ("id",), [(id,) for id in merged.settled])
-        if merged.early_receipts:
-            statements.insert(execute, schema.early_receipt, merged.early_receipts, replace=True)
-        if merged.early_matched:
-            statements.delete(
-                execute, "early_receipt", ("carrier", "carrier_id"), merged.early_matched
-            )
-        if merged.segments:
-            statements.insert(execute, schema.segment, merged.segments, replace=True)
-        if merged.segments_done:
-            statements.delete(execute, "segment", ("id",), [(id,) for id in merged.segments_done])
-        if merged.ledger:
-            statements.insert(execute, schema.ledger, merged.ledger)
-            sums = [(row[1], row[3]) for row in merged.ledger]  # account, amount
-            if not statements.add_to_balances(execute, sums):
-                raise Overdrawn("not enough credit")
-        if merged.usage:
-            statements.add_up(execute, "usage", ("account", "day"), "parts", merged.usage)
-        if merged.lists:
-            statements.insert(execute, schema.number_list, merged.lists, replace=True)
-        if merged.members_removed:
-            statements.delete(execute, "list_member", ("list", "number"), merged.members_removed)
-        if merged.members:
-            statements.insert(execute, schema.list_member, merged.members, replace=True)
-        if merged.raised:
-            statements.delete(execute, "dead", ("id",), [(id,) for id in merged.raised])
-        if merged.dead:
-            # An entry may be found to have expired by its consumer and by the clock at once.
-            statements.insert(execute, schema.dead, merged.dead, replace=True)
-        if merged.actions:
-            statements.insert(execute, schema.action, merged.actions)
-        driver.commit()
-    except BaseException:
-        # On a full disk SQLite may have rolled back by itself already.
-        if driver.in_transaction:
-            driver.rollback()
-        raise
-    finally:
-        cursor.close()
-
-
-def together(batch: list[Changes]) -> Changes:
-    """Changes that do what all of these do, one after the other."""
-    all = Changes()
-    for c in batch:
-        all.messages += c.messages
-        all.rewritten += c.rewritten
-        all.aliases += c.aliases
-        all.batches += c.batches
-        all.answers += c.answers
-        all.closed += c.closed
-        all.moved += c.moved
-        all.entries += c.entries
-        all.postponed += c.postponed
-        all.settled += c.settled
-        all.parts += c.parts
-        all.early_receipts += c.early_receipts
-        all.early_matched += c.early_matched
-        all.segments += c.segments
-        all.segments_done += c.segments_done
-        all.ledger += c.ledger
-        all.usage += c.usage
-        all.lists += c.lists
-        if c.members or c.members_removed:
-            _merge_members(all, c)
-        all.dead += c.dead
-        all.raised += c.raised
-        all.actions += c.actions
-    return all
-
-
-def _merge_members(all: Changes, later: Changes) -> None:
-    """Of what happens to one member, the last holds: the statements do not run in that order."""
-    removed = set(later.members_removed)
-    all.members = [row for row in all.members if (row[0], row[1]) not in removed]
-    added = {(row[0], row[1]) for row in later.members}
-    all.members_removed = [key for key in all.members_removed if key not in added]
-    all.members += later.members
-    all.members_removed += later.members_removed
+__all__ = ["Changes", "Journal", "Overdrawn", "StoreFailed", "together", "write"]

@@ -119,7 +119,8 @@ def entries(
 def _item(row: Any) -> Item:
     entry = (row.id, row.at, row.amount, row.reason, row.message, row.text)
     if row.content is None:
-        return Item(*entry, "", "", "", False, 0)
+        # A message that is not kept any more may have been private.
+        return Item(*entry, "", "", "", row.message is not None, 0)
     of = records.billing(row.content)
     # A refund may be of some of the parts only.
     parts = abs(row.amount) // of.charged if of.charged else row.parts

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from attrs import define
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from smsgw.store import schema, statements
+from smsgw.store import schema, writers
 
 TYPES = ("contact", "optout", "block")
 OPERATOR = ""  # the account of the operator's own lists
@@ -141,7 +141,7 @@ def add(
     for number in members(connection, list, numbers):
         new.pop(number, None)
     rows = [(list, number, at, origin) for number in new]
-    statements.insert(_execute(connection), schema.list_member, rows)
+    writers.of(connection).insert(schema.list_member, rows)
     return set(new)
 
 
@@ -195,8 +195,4 @@ def _touch(connection: Connection, list: int, at: int) -> bool:
 
 def _delete(connection: Connection, list: int, numbers: Sequence[str]) -> None:
     rows = [(list, number) for number in numbers]
-    statements.delete(_execute(connection), "list_member", ("list", "number"), rows)
-
-
-def _execute(connection: Connection) -> statements.Execute:
-    return lambda sql, values: connection.exec_driver_sql(sql, tuple(values))
+    writers.of(connection).delete("list_member", ("list", "number"), rows)

@@ -5,7 +5,7 @@ Documents with their secrets hashed or encrypted, versioned and audited.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import msgspec
@@ -21,6 +21,8 @@ from smsgw.provisioning.parse import parse
 from smsgw.provisioning.routing import Carrier
 from smsgw.store import audit, ledger, records, schema
 from smsgw.store.secrets import KEY_FILE, SecretsUnusable, Vault, hash_password, verify
+
+T = TypeVar("T")
 
 
 class VersionMoved(Exception):
@@ -207,11 +209,19 @@ def apply(
     return new
 
 
+def reply_key(connection: Connection) -> bytes:
+    """The key of addresses that replies to mailed messages go to. Raises SecretsUnusable."""
+    return Vault(key_path(connection)).derived("replies to mailed messages")
+
+
 def key_path(connection: Connection) -> Path:
     """The key file beside the store that ``connection`` is of.
 
     Raises SecretsUnusable for a store without a file.
     """
+    folder: Path | None = connection.get_execution_options().get("folder")
+    if folder is not None:
+        return folder / KEY_FILE
     database = connection.engine.url.database
     if not database or database == ":memory:":
         raise SecretsUnusable("store.url: a store without a file has no place for its key")
@@ -226,16 +236,15 @@ def _document(form: Form, vault: Vault) -> str:
 def _with_secrets(form: Any, change: Callable[[str], str]) -> Any:
     """``form`` with the secrets changed that must be known to be used: passwords at carriers, keys
     of signatures."""
-    if isinstance(form, Carrier) and form.password:
-        return attrs.evolve(form, password=change(form.password))
+    if isinstance(form, Carrier):
+        return _changed(form, ("password", "outbind_password"), change)
     if isinstance(form, Account):
         numbers = [
             attrs.evolve(one, secret=change(one.secret)) if one.secret else one
             for one in form.number
         ]
         logins = [
-            attrs.evolve(one, access_key=change(one.access_key)) if one.access_key else one
-            for one in form.credential
+            _changed(one, ("access_key", "outbind_password"), change) for one in form.credential
         ]
         secret = change(form.callback_secret) if form.callback_secret else ""
         routes = [
@@ -249,9 +258,14 @@ def _with_secrets(form: Any, change: Callable[[str], str]) -> Any:
 
 
 def _with_keys(action: Action, change: Callable[[str], str]) -> Action:
-    kept = {name: getattr(action, name) for name in ("password", "hmac_secret")}
+    return _changed(action, ("password", "hmac_secret"), change)
+
+
+def _changed(form: T, names: Sequence[str], change: Callable[[str], str]) -> T:
+    """``form`` with those of these secrets changed that are set."""
+    kept = {name: getattr(form, name) for name in names}
     changed = {name: change(value) for name, value in kept.items() if value}
-    return attrs.evolve(action, **changed) if changed else action
+    return attrs.evolve(form, **changed) if changed else form  # type: ignore[misc]  # all are attrs
 
 
 def _audited(form: Form | None, before: Form | None) -> str | None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Index,
     Integer,
@@ -44,6 +45,7 @@ message = Table(
     Column("error", SmallInteger, nullable=False),
     Column("network_error", String, nullable=False),
     Column("done_at", BigInteger, nullable=False),
+    postgresql_partition_by="RANGE (id)",  # by the day, see partitions.py
 )
 Index(
     "message_open",
@@ -112,6 +114,19 @@ queue = Table(
     Column("part", SmallInteger, nullable=False),
     Column("attempts", SmallInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+    # For queues on a broker (queues/broker.py): queues.Place, and the number of the node that has
+    # it taken, plus one; 0 = nobody.
+    Column("place", SmallInteger, nullable=False, server_default=text("0")),
+    Column("taken", SmallInteger, nullable=False, server_default=text("0")),
+)
+# The same without what only a broker's queues need, for those in the store: a value more for each
+# row is time on the hot path.
+entry = Table("queue", MetaData(), *(Column(c.name, c.type) for c in list(queue.columns)[:8]))
+Index(
+    "queue_later",
+    queue.c.due,
+    sqlite_where=text("place = 1"),
+    postgresql_where=text("place = 1"),
 )
 Index("queue_due", queue.c.queue, queue.c.due, queue.c.id)
 Index("queue_expires", queue.c.expires_at)
@@ -137,6 +152,7 @@ part = Table(
     Column("at", BigInteger, nullable=False),
     Column("state", SmallInteger, nullable=False),
     sqlite_with_rowid=False,
+    postgresql_partition_by="RANGE (message)",
 )
 Index("part_carrier_id", part.c.carrier_id, part.c.carrier)
 
@@ -277,6 +293,74 @@ Index("dead_at", dead.c.at)
 Index("dead_message", dead.c.message)
 
 
+# Which messages keep which media, and until when (store/media.py); the files are in the media store
+# (smsgw/media.py).
+media = Table(
+    "media",
+    metadata,
+    Column("message", BigInteger, primary_key=True, autoincrement=False),
+    Column("digest", String, primary_key=True),  # SHA-256 in hex
+    Column("size", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("media_digest", media.c.digest)
+Index("media_until", media.c.until)
+
+# Which page shows which multimedia message, and until when (store/links.py).
+link = Table(
+    "link",
+    metadata,
+    Column("token", String, primary_key=True),
+    Column("message", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("link_message", link.c.message)
+Index("link_until", link.c.until)
+
+# Which multimedia messages have come by MM4, and what was answered (store/seen.py): kept for seven
+# days, so that a repeat is not delivered again.
+mm4_seen = Table(
+    "mm4_seen",
+    metadata,
+    Column("key", LargeBinary, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("status", String, nullable=False),
+    Column("text", String, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("mm4_seen_at", mm4_seen.c.at)
+
+# Responses and reports by MM4 that wait to be mailed (flow/replies.py): put by the transaction of
+# what they tell.
+mm4_mail = Table(
+    "mm4_mail",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("peer", String, nullable=False),  # "carrier:NAME", "customer:ACCOUNT LOGIN DOMAIN"
+    Column("due", BigInteger, nullable=False),
+    Column("attempts", SmallInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("recipient", String, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("mm4_mail_due", mm4_mail.c.peer, mm4_mail.c.due, mm4_mail.c.id)
+
+
+# Batches of entries that are to be published to the broker (queues/outbox.py): put by the
+# transaction of their entries, removed when the broker has them.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("node", SmallInteger, nullable=False),
+    Column("queue", String, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 # What operators did besides provisioning, which has its own table: top-ups, dead letters sent
 # again, messages cancelled, lists changed.
 action = Table(
@@ -290,6 +374,19 @@ action = Table(
     Column("detail", String, nullable=False),
 )
 Index("action_at", action.c.at)
+
+# One row for each connection of a journal to PostgreSQL: how many transactions it has committed,
+# and whether it is over (postgresql.py).
+commit_mark = Table(
+    "commit_mark",
+    metadata,
+    Column("session", String, primary_key=True),
+    Column("owner", String, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("over", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
 
 
 class ActionRow(NamedTuple):
@@ -339,3 +436,5 @@ class QueueRow(NamedTuple):
     part: int
     attempts: int
     expires_at: int
+    place: int = 0
+    taken: int = 0

@@ -4,6 +4,7 @@ Logins are hashed with argon2id, passwords that must be sent on are encrypted wi
 store.
 """
 
+import hmac
 import os
 from pathlib import Path
 
@@ -60,6 +61,12 @@ class Vault:
                 f"{self._path}: this is not the key that the store's carrier passwords were "
                 "encrypted with; restore the right file"
             ) from None
+
+    def derived(self, purpose: str) -> bytes:
+        """A key of 32 octets for another ``purpose``, the same at every start. Raises
+        SecretsUnusable."""
+        self._key(make=True)
+        return hmac.digest(self._path.read_bytes().strip(), purpose.encode(), "sha256")
 
     def _key(self, make: bool) -> Fernet:
         if self._fernet is None:

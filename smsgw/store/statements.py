@@ -44,12 +44,33 @@ def _many(execute: Execute, sql: Callable[[int], str], rows: Sequence[Row]) -> i
     return written
 
 
+def latest(rows: Iterable[Row], width: int) -> list[Row]:
+    """Of several rows for one key, which are the first ``width`` values, the last one: a statement
+    must not meet a row twice."""
+    return list({tuple(row[:width]): row for row in rows}.values())
+
+
+def added_up(rows: Iterable[Row]) -> list[Row]:
+    """One row for each key, which are all values but the last, with the sum of those."""
+    sums: dict[tuple[object, ...], Any] = {}
+    for row in rows:
+        key = tuple(row[:-1])
+        sums[key] = sums.get(key, 0) + row[-1]
+    return [(*key, amount) for key, amount in sums.items()]
+
+
+def sums_of(amounts: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    """``added_up`` for what comes with every message."""
+    sums: dict[str, int] = {}
+    for account, amount in amounts:
+        sums[account] = sums.get(account, 0) + amount
+    return list(sums.items())
+
+
 def insert(execute: Execute, table: Table, rows: Sequence[Row], replace: bool = False) -> None:
     """Inserts rows; with ``replace`` one takes the place of what has its key already."""
     if replace:
-        # Of several rows for one key the last one holds (the key's columns come first).
-        width = len(table.primary_key.columns)
-        rows = list({tuple(row[:width]): row for row in rows}.values())
+        rows = latest(rows, len(table.primary_key.columns))
     _many(execute, lambda n: _insert_sql(table, n, replace), rows)
 
 
@@ -69,10 +90,8 @@ def add_to_balances(execute: Execute, amounts: Iterable[tuple[str, int]]) -> boo
 
     Then some of them are written, and the transaction must be taken back.
     """
-    sums: dict[str, int] = {}
-    for account, amount in amounts:
-        sums[account] = sums.get(account, 0) + amount
-    return _many(execute, _balance_sql, list(sums.items())) == len(sums)
+    sums = sums_of(amounts)
+    return _many(execute, _balance_sql, sums) == len(sums)
 
 
 @lru_cache(512)
@@ -90,11 +109,7 @@ def add_up(
     execute: Execute, table: str, key: tuple[str, ...], column: str, rows: Iterable[Row]
 ) -> None:
     """Adds the last value of each row to ``column`` of the row of ``table`` with its key."""
-    sums: dict[tuple[object, ...], Any] = {}
-    for row in rows:
-        sums[tuple(row[:-1])] = sums.get(tuple(row[:-1]), 0) + row[-1]
-    added = [(*where, amount) for where, amount in sums.items()]
-    _many(execute, lambda n: _add_up_sql(table, key, column, n), added)
+    _many(execute, lambda n: _add_up_sql(table, key, column, n), added_up(rows))
 
 
 @lru_cache(512)
@@ -119,10 +134,8 @@ def update(
 
     ``also`` is more of the SET clause, the same for all.
     """
-    # Of several rows for one key the last one holds: a statement must not meet a row twice.
-    width = len(key)
-    latest = list({tuple(row[:width]): row for row in rows}.values())
-    _many(execute, lambda n: _update_sql(table, key, columns, n, also), latest)
+    found = latest(rows, len(key))
+    _many(execute, lambda n: _update_sql(table, key, columns, n, also), found)
 
 
 @lru_cache(512)

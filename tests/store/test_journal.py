@@ -13,6 +13,7 @@ from smsgw.rules.money import Entry
 from smsgw.store import ledger, records, schema
 from smsgw.store.database import StoreUnusable, close_store, open_store
 from smsgw.store.journal import Changes, Journal, Overdrawn, StoreFailed
+from tests import postgresql
 from tests.folders import temporary_folder
 
 
@@ -47,9 +48,17 @@ def charging(id: int, amount: int, account: str = "acme") -> Changes:
 
 
 class JournalTests(TestCase):
+    """Of a store on SQLite."""
+
+    duplicate = "UNIQUE"  # as the store names it
+
+    def store(self) -> Engine:
+        engine = open_store(f"sqlite:///{temporary_folder(self)}/store.db")
+        self.addCleanup(close_store, engine)
+        return engine
+
     def setUp(self) -> None:
-        self.engine: Engine = open_store(f"sqlite:///{temporary_folder(self)}/store.db")
-        self.addCleanup(close_store, self.engine)
+        self.engine = self.store()
         self.journal = Journal(self.engine, reactor)  # type: ignore[arg-type]
         self.journal.start()
         self.addCleanup(self.journal.stop)
@@ -179,7 +188,7 @@ class JournalTests(TestCase):
         """The reason of a failed commit names the fault, not the parameters."""
         await self.journal.commit(inserting(1))
         failure = await self.assertFailure(self.journal.commit(inserting(1)), StoreFailed)
-        assert "UNIQUE" in str(failure)
+        assert self.duplicate in str(failure)
         assert "Hello" not in str(failure)
 
     async def test_many_rows_are_written_in_chunks(self) -> None:
@@ -203,6 +212,15 @@ class JournalTests(TestCase):
         """After a failed read the journal serves the next one."""
         await self.assertFailure(self.journal.run(lambda _: 1 // 0), ZeroDivisionError)
         assert await self.count("message") == 0
+
+
+class PostgresqlJournalTests(JournalTests):
+    """The same on PostgreSQL."""
+
+    duplicate = "unique"
+
+    def store(self) -> Engine:
+        return postgresql.a_store(self)
 
 
 def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:

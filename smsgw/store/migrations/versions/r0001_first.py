@@ -50,6 +50,7 @@ def upgrade() -> None:
         sa.Column("network_error", sa.String(), nullable=False),
         sa.Column("done_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
+        postgresql_partition_by="RANGE (id)",
     )
     op.create_index(
         "message_open",
@@ -69,6 +70,7 @@ def upgrade() -> None:
         sa.Column("state", sa.SmallInteger(), nullable=False),
         sa.PrimaryKeyConstraint("message", "number"),
         sqlite_with_rowid=False,
+        postgresql_partition_by="RANGE (message)",
     )
     op.create_index("part_carrier_id", "part", ["carrier_id", "carrier"], unique=False)
     op.create_table(
