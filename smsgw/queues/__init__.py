@@ -1,11 +1,11 @@
 """Queues: what waits to be sent to a carrier or handed over to an account. One contract, two homes.
 
 A queue entry is put by the same transaction as the state it follows from (I3), with a due time and
-an attempt count, and lives until the transaction that settles it. ``embedded.py`` keeps entries in
-the store.
+an attempt count, and lives until the transaction that settles it. ``embedded.py`` dispatches from
+the store in this process; with ``broker.py`` RabbitMQ says which entries are to be done next.
 """
 
-from collections.abc import Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from enum import IntEnum
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 
 from smsgw.message import Message
 from smsgw.store.journal import Changes
+from smsgw.store.schema import QueueRow
 
 
 class Kind(IntEnum):
@@ -24,6 +25,15 @@ class Kind(IntEnum):
     RECEIPT = 2  # that the message has reached a final state, to its account
     PROGRESS = 3  # that the carrier has it (intermediate receipt), to its account
     NOTICE = 4  # that an MO was given up, to the mailbox of its account
+    READ = 5  # that the recipient has read it, to its account
+
+
+class Place(IntEnum):
+    """Where an entry is (column ``place``)."""
+
+    STORE = 0  # of queues in the store; these never look at it
+    LATER = 1  # in the store until it is due
+    HANDED = 2  # the broker has it, or will have it by the outbox
 
 
 @define(eq=False)
@@ -77,6 +87,8 @@ class Transaction:
     put: list[Entry] = field(factory=list)
     settled: list[Entry] = field(factory=list)
     postponed: list[Entry] = field(factory=list)
+    # Called once it is durable, with what is to follow at once.
+    after: list[Callable[[], None]] = field(factory=list)
 
     def settle(self, entry: Entry) -> None:
         """The entry is done."""
@@ -94,10 +106,18 @@ class Transaction:
         self.changes.entries.clear()
         self.changes.settled.clear()
         self.changes.postponed.clear()
+        self.changes.placed.clear()
+        self.changes.replaced.clear()
+        self.changes.outbox.clear()
 
 
 class Queues(Protocol):
     """The contract of both homes."""
+
+    # How many entries a queue may have, 0: any number.
+    limit: Callable[[str], int]
+    # Gives a queue that comes to be its consumer, None if somebody is to subscribe.
+    attend: Callable[[str], Consumer | None]
 
     @property
     def full(self) -> Set[str]:
@@ -115,3 +135,41 @@ class Queues(Protocol):
 
     def pump(self, queue: str) -> None:
         """A consumer of the queue has room again."""
+
+    def give_back(self, batch: list[Entry]) -> None:
+        """A consumer broke on these: they are tried again later, and hold up no other."""
+
+    async def claim(self, wanted: Sequence[tuple[QueueRow, Message]]) -> list[Entry]:
+        """Entries for somebody who is no consumer, who settles or releases them; those are left out
+        that are taken.
+
+        The rows were read by the journal, and nothing has been awaited since; where other nodes
+        have the same store, it is asked once more. A consumer does not get the entries any more:
+        what is left of them in a line is skipped, and what brings them again finds them held.
+        Raises ``StoreFailed``, and then nothing is claimed.
+        """
+
+    def release(self, entries: Iterable[Entry]) -> None:
+        """What was claimed goes back to its queue as it was."""
+
+    def held(self, entry_id: int, queue: str) -> Entry | None:
+        """The entry in memory with this id, if there is one."""
+
+    def hurry(self, queue: str) -> None:
+        """What waits in a queue for a later time is due now."""
+
+    def waiting(self, queue: str) -> int:
+        """How many entries the queue has, due or not."""
+
+    def resident(self) -> dict[str, tuple[int, int, bool]]:
+        """For operators, by queue: entries ready, entries taken by consumers, whether more are
+        elsewhere: in the store, or with the broker."""
+
+    def review_limits(self) -> None:
+        """The limits may be others now."""
+
+    async def load(self) -> None:
+        """Learns what the store holds, and begins to give it out."""
+
+    def stop(self) -> None:
+        """No entry is given out any more."""

@@ -14,19 +14,14 @@ which makes it behind again afterwards.
 
 Entries for later (retries, schedules) are in the store only. ``soonest`` is the time at which the
 first of them is due; then the queue is behind, and the page brings it.
-
-Most queues wait for somebody to subscribe: a link, a session. Nobody does to those of targets, so
-they are *attended*: the first entry, put or found in the store, makes the queue and its consumer,
-and both go when nothing waits any more.
 """
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any
 
-from attrs import define, field
+from attrs import define
 from sqlalchemy import Connection, and_, func, select, update
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -34,35 +29,24 @@ from twisted.logger import Logger
 
 from smsgw.message import Message
 from smsgw.provisioning.targets import masked
-from smsgw.queues import Consumer, Entry, Transaction
+from smsgw.queues import Entry, Transaction
+from smsgw.queues.dispatch import LOW, RESIDENT, Dispatch, Line
 from smsgw.store import records, schema
 from smsgw.store.journal import Journal
 from smsgw.store.records import Records
 
 _log = Logger()
 
-RESIDENT = 2_000  # entries of one queue ready in memory
 PAGE = 1_000
-LOW = 500  # with fewer ready, the next page is read
 _RETRY_PAGE_S = 1.0
-_BROKEN_MS = 60_000  # what a consumer broke on is given out again after so long
 
 
 @define(eq=False)
-class _Queue:
-    name: str
-    ready: deque[Entry] = field(factory=deque)
-    held: dict[int, Entry] = field(factory=dict)
-    consumers: list[Consumer] = field(factory=list)
+class _Queue(Line):
     behind: bool = False
     missed: bool = False
     paging: bool = False
-    pumping: bool = False
-    again: bool = False
     soonest: int = 0  # 0: nothing is known to wait for a later time
-    attended: bool = False
-    size: int = 0  # entries in the store
-    limit: int = 0  # 0: it may hold any number
 
     @property
     def idle(self) -> bool:
@@ -72,7 +56,7 @@ class _Queue:
         )
 
 
-class EmbeddedQueues:
+class EmbeddedQueues(Dispatch[_Queue]):
     """The contract of ``smsgw.queues`` on the store."""
 
     def __init__(
@@ -83,21 +67,12 @@ class EmbeddedQueues:
         now: Callable[[], float] = time.time,
     ) -> None:
         """``now`` gives seconds since 1970; ``clock`` runs the timer of entries for later."""
+        super().__init__(now, _Queue)
         self._journal = journal
         self._known = known
         self._clock = clock
-        self._now = now
-        self._queues: dict[str, _Queue] = {}
         self._later: list[tuple[int, str]] = []
         self._timer: IDelayedCall | None = None
-        self._stopped = False
-        self._touched: dict[str, _Queue] = {}
-        # Queues with as many entries as they may have; whoever would put more asks first.
-        self.full: set[str] = set()
-        # How many entries a queue may have, 0: any number.
-        self.limit: Callable[[str], int] = lambda queue: 0
-        # Gives a queue that comes to be its consumer, None if somebody is to subscribe.
-        self.attend: Callable[[str], Consumer | None] = lambda queue: None
         journal.after_batch = self._pump_touched
 
     async def load(self) -> None:
@@ -137,66 +112,6 @@ class EmbeddedQueues:
             self._pump_touched()
         return done
 
-    def subscribe(self, queue: str, consumer: Consumer) -> None:
-        """See ``Queues.subscribe``."""
-        q = self._queue(queue)
-        q.consumers.append(consumer)
-        self._pump(q)
-
-    def unsubscribe(self, queue: str, consumer: Consumer) -> None:
-        """See ``Queues.unsubscribe``."""
-        q = self._queue(queue)
-        if consumer in q.consumers:
-            q.consumers.remove(consumer)
-
-    def pump(self, queue: str) -> None:
-        """See ``Queues.pump``."""
-        q = self._queues.get(queue)
-        if q is not None:
-            self._pump(q)
-
-    def held(self, entry_id: int, queue: str) -> Entry | None:
-        """The entry in memory with this id, if there is one."""
-        q = self._queues.get(queue)
-        return q.held.get(entry_id) if q is not None else None
-
-    def claim(self, row: schema.QueueRow, message: Message) -> Entry | None:
-        """An entry for somebody who is no consumer, who settles it or releases it; None if it is
-        taken.
-
-        ``row`` was read by the journal, and nothing has been awaited since. A consumer does not get
-        the entry any more: what is left of it in a line is skipped, and a page that brings it finds
-        it held.
-        """
-        q = self._queue(row.queue)
-        held = q.held.get(row.id)
-        if held is not None:
-            if held.taken or held.gone:
-                return None
-            held.gone = True
-        entry = Entry(
-            row.id,
-            row.queue,
-            row.due,
-            row.kind,
-            message,
-            row.part,
-            row.attempts,
-            row.expires_at,
-            taken=True,
-        )
-        q.held[entry.id] = entry
-        return entry
-
-    def release(self, entries: Iterable[Entry]) -> None:
-        """What was claimed goes back to its queue as it was."""
-        for entry in entries:
-            entry.gone = True
-            q = self._queue(entry.queue)
-            q.held.pop(entry.id, None)
-            self._await(q, entry.due)
-            self._pump(q)
-
     def resident(self) -> dict[str, tuple[int, int, bool]]:
         """For operators, by queue: entries ready, entries taken by consumers, whether more are in
         the store."""
@@ -204,16 +119,6 @@ class EmbeddedQueues:
             q.name: (len(q.ready), sum(entry.taken for entry in q.held.values()), q.behind)
             for q in self._queues.values()
         }
-
-    def _queue(self, name: str) -> _Queue:
-        q = self._queues.get(name)
-        if q is None:
-            q = self._queues[name] = _Queue(name, limit=self.limit(name))
-            consumer = self.attend(name)
-            if consumer is not None:
-                q.consumers.append(consumer)
-                q.attended = True
-        return q
 
     def _committed(self, _: None, transaction: Transaction) -> None:
         touched = self._touched
@@ -248,35 +153,8 @@ class EmbeddedQueues:
             else:
                 q.held[entry.id] = entry
                 q.ready.append(entry)
-
-    def review_limits(self) -> None:
-        """The limits may be others now."""
-        for q in self._queues.values():
-            q.limit = self.limit(q.name)
-            self._measure(q)
-
-    def _measure(self, q: _Queue) -> None:
-        if q.limit and q.size >= q.limit:
-            self.full.add(q.name)
-        else:
-            self.full.discard(q.name)
-
-    def _pump_touched(self) -> None:
-        """Once for all transactions that were committed together: a write for each link, not for
-        each message."""
-        touched, self._touched = self._touched, {}
-        for q in touched.values():
-            self._pump(q)
-
-    def give_back(self, batch: list[Entry]) -> None:
-        """A consumer broke on these: they are tried again later, and hold up no other."""
-        transaction = Transaction()
-        due = int(self._now() * 1000) + _BROKEN_MS
-        for entry in batch:
-            transaction.postpone(entry, due)
-        self.commit(transaction).addErrback(
-            lambda failure: _log.error("given back, not stored: {why}", why=failure.value)
-        )
+        for follow in transaction.after:
+            follow()
 
     def hurry(self, queue: str) -> None:
         """What waits in a queue for a later time is due now."""
@@ -335,51 +213,13 @@ class EmbeddedQueues:
                 self._pump(q)
         self._set_timer()
 
-    def _pump(self, q: _Queue) -> None:
-        # A consumer may settle and pump again while it takes: the loop below goes round once more
-        # instead.
-        if q.pumping:
-            q.again = True
-            return
-        q.pumping = True
-        try:
-            while self._hand_out(q) or q.again:
-                q.again = False
-        finally:
-            q.pumping = False
+    def _replenish(self, q: _Queue) -> None:
         wanted = q.behind and q.consumers and len(q.ready) < LOW
         if wanted and not q.paging and not self._stopped:
             self._page(q)
-        if q.attended and q.idle and self._queues.get(q.name) is q:
-            del self._queues[q.name]
-            self._touched.pop(q.name, None)
 
-    def _hand_out(self, q: _Queue) -> bool:
-        """Gives ready entries to the consumer with the most room, what is left to the next, and so
-        on: few entries are one write, many are work for all. False when there are none, or no room.
-        """
-        ready = q.ready
-        if not ready or self._stopped:
-            return False
-        given = False
-        for room, consumer in sorted(
-            ((consumer.room, consumer) for consumer in q.consumers), key=_by_room, reverse=True
-        ):
-            batch: list[Entry] = []
-            while ready and len(batch) < room:
-                entry = ready.popleft()
-                if not entry.gone:
-                    entry.taken = True
-                    batch.append(entry)
-            if not batch:
-                break
-            given = True
-            try:
-                consumer.take(batch)
-            except Exception:
-                _log.failure("queue {name}: a consumer failed", name=masked(q.name))
-                self.give_back(batch)
-        return given
+    def _returned(self, q: _Queue, entry: Entry) -> None:
+        self._await(q, entry.due)
 
     def _page(self, q: _Queue) -> None:
         q.paging = True
@@ -419,10 +259,6 @@ class EmbeddedQueues:
             self._pump(q)
 
         self._clock.callLater(_RETRY_PAGE_S, again)
-
-
-def _by_room(pair: tuple[int, Consumer]) -> int:
-    return pair[0]
 
 
 def _read_page(

@@ -4,18 +4,23 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
+from smsgw.identities import Identities
 from smsgw.message import Message
 from smsgw.queues import Consumer, Entry, Transaction
+from smsgw.queues.broker import BrokerQueues
 from smsgw.queues.embedded import EmbeddedQueues
 from smsgw.store import records
 from smsgw.store.records import Records
 from tests.flow.journey import Taker
 from tests.journals import a_journal
+from tests.queues.brokers import MemoryBroker, MemoryWire
 
 QUEUE = "target:acme a@b.example"
 
 
-class AttendedTests(TestCase):
+class Attended:
+    """What holds of attended queues wherever they are."""
+
     def setUp(self) -> None:
         self.journal = a_journal(self)
         self.clock = Clock()
@@ -24,9 +29,12 @@ class AttendedTests(TestCase):
     def begin(self) -> None:
         """A process on the store."""
         self.known = Records()
-        self.queues = EmbeddedQueues(self.journal, self.known, self.clock, self.clock.seconds)
+        self.queues = self.a_home()
         self.queues.attend = self.attend
         self.takers: list[Taker] = []
+
+    def a_home(self) -> EmbeddedQueues | BrokerQueues:
+        raise NotImplementedError
 
     def attend(self, queue: str) -> Consumer | None:
         if not queue.startswith("target:"):
@@ -121,3 +129,29 @@ class AttendedTests(TestCase):
         self.queues.commit(another)
         self.journal.release()
         assert [entry.id for taker in self.takers for entry in taker.taken] == [2]
+
+
+class EmbeddedTests(Attended, TestCase):
+    """In the store."""
+
+    def a_home(self) -> EmbeddedQueues:
+        return EmbeddedQueues(self.journal, self.known, self.clock, self.clock.seconds)
+
+
+class BrokerTests(Attended, TestCase):
+    """On a broker."""
+
+    wire: MemoryWire | None = None
+
+    def a_home(self) -> BrokerQueues:
+        if self.wire is None:
+            self.broker = MemoryBroker()
+        else:
+            self.wire.end()
+        self.wire = MemoryWire(self.broker)
+        now = self.clock.seconds
+        queues = BrokerQueues(
+            self.journal, self.known, self.clock, self.wire, Identities().allot, now=now
+        )
+        self.wire.told = queues
+        return queues

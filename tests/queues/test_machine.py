@@ -1,9 +1,11 @@
-"""The embedded queues under any order of events; commits and reads may be late, fail, or be lost.
+"""The queues in both their homes under any order of events; commits and reads may be late, fail, or
+be lost, and a broker may go and come, or forget everything.
 
 The store is the truth: a row is an entry that is not settled. Lines and pages are tiny, so that a
 few entries make a queue fall behind.
 """
 
+from functools import cached_property
 from unittest.mock import patch
 
 from attrs import define, field
@@ -20,13 +22,16 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from smsgw.identities import Identities
 from smsgw.message import Message
-from smsgw.queues import Entry, Kind, Transaction, embedded
+from smsgw.queues import Entry, Kind, Transaction, arriving, broker, embedded, outbox, rows
+from smsgw.queues.broker import BrokerQueues
 from smsgw.queues.embedded import EmbeddedQueues
 from smsgw.store import records
 from smsgw.store.records import Records
 from tests.journals import SynchronousJournal, a_journal
 from tests.machines import run_machine
+from tests.queues.brokers import MemoryBroker, MemoryWire
 
 QUEUE = "carrier:north"
 RESIDENT = 8
@@ -73,7 +78,7 @@ class Taker:
                 # A commit may take so long that others are due before it is done.
                 and machine.stored.get(id, machine.now_ms) <= entry.due
             ]
-            assert not earlier, "handed out before one that was due earlier"
+            assert not (earlier and machine.ordered), "handed out before one that was due earlier"
             assert entry.message.id == entry.id - 1, "of another message"
             self.has.append(entry)
 
@@ -82,13 +87,17 @@ class QueueMachine(RuleBasedStateMachine):
     """Everything that may happen to one queue."""
 
     journal: SynchronousJournal  # one for all examples, given by the test
+    ordered = True  # whether entries go out in the order of their due times
     takers = Bundle("takers")
 
     @initialize()
     def begin(self) -> None:
+        self.begin_again()
+
+    def begin_again(self) -> None:
         self.journal.forget()
         self.journal.broken = self.journal.unreadable = ""
-        for table in ("message", "queue"):
+        for table in ("message", "queue", "outbox"):
             self.journal.connection.connection.cursor().execute(f"DELETE FROM {table}")
         self.clock = Clock()
         self.clock.rightNow = 1_000.0
@@ -101,7 +110,10 @@ class QueueMachine(RuleBasedStateMachine):
     def start(self) -> None:
         self.all: list[Taker] = []
         self.known = Records()
-        self.queues = EmbeddedQueues(self.journal, self.known, self.clock, self.clock.seconds)
+        self.queues = self.a_home()
+
+    def a_home(self) -> EmbeddedQueues | BrokerQueues:
+        return EmbeddedQueues(self.journal, self.known, self.clock, self.clock.seconds)
 
     # What the rules ask
 
@@ -254,11 +266,15 @@ class QueueMachine(RuleBasedStateMachine):
         if orderly:
             self.journal.release()
         self.journal.forget()
+        self.ended()
         for call in list(self.clock.getDelayedCalls()):
             call.cancel()
         self.start()
         done = Deferred.fromCoroutine(self.queues.load())
         assert done.called
+
+    def ended(self) -> None:
+        """The process is no more."""
 
     # What always holds
 
@@ -298,6 +314,122 @@ class QueueMachine(RuleBasedStateMachine):
         assert self.rows() == {}
         assert taker.has == []
         assert self.queues._queue(QUEUE).held == {}
+
+
+class BrokerMachine(QueueMachine):
+    """The same on a broker, to which the way may be lost. Its order is that of handing over."""
+
+    ordered = False
+    shared = False
+    wire: MemoryWire | None = None
+
+    @initialize()
+    def begin(self) -> None:
+        self.broker = MemoryBroker()
+        self.begin_again()
+
+    def a_home(self) -> BrokerQueues:
+        self.wire = MemoryWire(self.broker)
+        queues = BrokerQueues(
+            self.journal,
+            self.known,
+            self.clock,
+            self.wire,
+            self.identities.allot,
+            shared=self.shared,
+            now=self.clock.seconds,
+        )
+        self.wire.told = queues
+        return queues
+
+    @cached_property
+    def identities(self) -> Identities:
+        return Identities()
+
+    def ended(self) -> None:
+        assert self.wire is not None
+        self.wire.end()
+
+    def quiet(self) -> bool:
+        assert isinstance(self.queues, BrokerQueues)
+        assert self.wire is not None
+        for _ in range(4):
+            self.clock.advance(0)
+        return (
+            not self.journal.line
+            and self.wire.up
+            and not self.wire.unsure
+            and self.queues.outbox.idle
+            and not self.clock_is_awaited()
+            and not self.queues._queue(QUEUE).reading
+        )
+
+    def clock_is_awaited(self) -> bool:
+        """True if something is tried again within a second or so."""
+        soon = self.clock.seconds() + 1.1
+        return any(call.getTime() <= soon for call in self.clock.getDelayedCalls())
+
+    @rule()
+    def lose_the_broker(self) -> None:
+        self.wire.lose()
+
+    @rule()
+    def the_broker_is_back(self) -> None:
+        self.wire.unsure = False
+        self.wire.connect()
+
+    @rule()
+    def confirms_are_late(self) -> None:
+        """Batches arrive, and their confirms get lost with the connection."""
+        self.wire.unsure = True
+
+    @rule()
+    def the_broker_forgets(self) -> None:
+        """It comes back without what it had."""
+        self.wire.lose()
+        self.broker.forget()
+        self.wire.connect()
+
+    def teardown(self) -> None:
+        if not hasattr(self, "queues"):
+            return
+        self.catch_up()
+        self.wire.lose()
+        self.the_broker_is_back()
+        super().teardown()
+        for _ in range(5):
+            self.clock.advance(1)
+        assert self.queues.outbox.idle
+        assert self.queues.outbox.entries == 0
+        assert not any(self.broker.lines.values()), "batches are left with the broker"
+        for consumers in self.broker.consumers.values():
+            assert not any(one.unacknowledged for one in consumers), "never acknowledged"
+
+
+class SharedBrokerMachine(BrokerMachine):
+    """Where the store marks what a node has."""
+
+    shared = True
+
+
+class BrokerMachineTests(SynchronousTestCase):
+    def run_it(self, machine: type[QueueMachine]) -> None:
+        machine.journal = a_journal(self)
+        with (
+            patch.multiple(broker, LARGEST=3),
+            patch.multiple(arriving, LOW=LOW, TOGETHER=PAGE),
+            patch.multiple(rows, PAGE=PAGE),
+            patch.multiple(outbox, LARGEST=3, RESIDENT=3, PAGE=2),
+        ):
+            run_machine(machine, examples=80, steps=40)
+
+    def test_every_entry_is_delivered_until_settled_and_never_to_two(self) -> None:
+        """Within bounds, whatever happens in between; nothing is left with the broker."""
+        self.run_it(BrokerMachine)
+
+    def test_the_same_where_the_store_is_shared(self) -> None:
+        """Entries are marked as taken, and let go of."""
+        self.run_it(SharedBrokerMachine)
 
 
 class EmbeddedMachineTests(SynchronousTestCase):

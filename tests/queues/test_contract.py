@@ -1,4 +1,7 @@
-"""The embedded queues: order, bounded memory, retries, and that nothing is lost or doubled."""
+"""The queues in both their homes: order, bounded memory, retries, and that nothing is lost or
+doubled."""
+
+from uuid import uuid4
 
 import pytest
 from attrs import define, field
@@ -7,14 +10,19 @@ from twisted.internet import reactor
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
+from smsgw.identities import Identities
 from smsgw.message import Message
 from smsgw.queues import Entry, Transaction, embedded
+from smsgw.queues.broker import BrokerQueues
 from smsgw.queues.embedded import EmbeddedQueues
 from smsgw.store import records, schema
 from smsgw.store.database import close_store, open_store
 from smsgw.store.journal import Journal, StoreFailed
 from smsgw.store.records import Records
+from tests.amqp.rabbitmq import RabbitMq
 from tests.folders import temporary_folder
+from tests.queues.brokers import MemoryBroker, MemoryWire
+from tests.queues.rabbits import a_wire, quiet
 
 QUEUE = "carrier:north"
 
@@ -37,7 +45,9 @@ class Taker:
         self.seen += [entry.message.id for entry in entries]
 
 
-class EmbeddedTests(TestCase):
+class Contract:
+    """What holds of the queues wherever they are."""
+
     def setUp(self) -> None:
         self.url = f"sqlite:///{temporary_folder(self)}/store.db"
         self.engine = open_store(self.url)
@@ -49,8 +59,13 @@ class EmbeddedTests(TestCase):
         self.known = Records()
         self.queues = self.a_gateway()
 
-    def a_gateway(self) -> EmbeddedQueues:
-        return EmbeddedQueues(self.journal, self.known, self.clock, self.clock.seconds)
+    def a_gateway(self) -> EmbeddedQueues | BrokerQueues:
+        """A process on the store."""
+        raise NotImplementedError
+
+    async def leave(self) -> None:
+        """The process ends."""
+        self.queues.stop()
 
     def putting(self, *ids: int, due: int = 0, queue: str = QUEUE) -> Transaction:
         transaction = Transaction()
@@ -97,6 +112,7 @@ class EmbeddedTests(TestCase):
         await self.commit(self.putting(1, 2, 3, 4, 5))
         taker = Taker(2)
         self.queues.subscribe(QUEUE, taker)
+        await self.quiet()
         assert taker.seen == [1, 2]
         await self.settle(taker)
         await self.settle(taker)
@@ -112,6 +128,7 @@ class EmbeddedTests(TestCase):
         assert behind
         taker = Taker(700)
         self.queues.subscribe(QUEUE, taker)
+        await self.quiet()
         more = 0
         while taker.taken:
             assert self.queues.resident()[QUEUE][0] <= embedded.RESIDENT
@@ -179,7 +196,7 @@ class EmbeddedTests(TestCase):
         self.queues.subscribe(QUEUE, taker)
         await self.commit(self.putting(1, 2, 3, 4))
         await self.settle(taker, 1)
-        self.queues.stop()
+        await self.leave()
         self.queues = self.a_gateway()
         await self.queues.load()
         again = Taker(10)
@@ -219,7 +236,9 @@ class EmbeddedTests(TestCase):
         query = select(schema.queue).order_by(schema.queue.c.id)
         rows = await self.journal.run(lambda c: list(c.execute(query)))
         wanted = [schema.QueueRow(*row) for row in rows if row.message in ids]
-        return [self.queues.claim(row, self.known.known[row.message]) for row in wanted]
+        pairs = [(row, self.known.known[row.message]) for row in wanted]
+        claimed = {entry.id: entry for entry in await self.queues.claim(pairs)}
+        return [claimed.get(row.id) for row in wanted]
 
     async def test_what_is_claimed_goes_to_nobody_else(self) -> None:
         """Neither from memory nor from the store, until it is released; then it goes out again."""
@@ -252,3 +271,83 @@ class EmbeddedTests(TestCase):
         await self.settle(taker)
         assert taker.seen == [1]
         assert self.queues.resident()[QUEUE][:2] == (0, 0)
+
+
+class EmbeddedTests(Contract, TestCase):
+    """In the store."""
+
+    def a_gateway(self) -> EmbeddedQueues:
+        return EmbeddedQueues(self.journal, self.known, self.clock, self.clock.seconds)
+
+
+class BrokerTests(Contract, TestCase):
+    """On a broker in memory, whose queues are shared by nodes or not."""
+
+    shared = False
+
+    def setUp(self) -> None:
+        self.broker = MemoryBroker()
+        super().setUp()
+
+    def a_gateway(self) -> BrokerQueues:
+        self.wire = MemoryWire(self.broker)
+        queues = BrokerQueues(
+            self.journal,
+            self.known,
+            self.clock,
+            self.wire,
+            Identities().allot,
+            shared=self.shared,
+            now=self.clock.seconds,
+        )
+        self.wire.told = queues
+        return queues
+
+    async def leave(self) -> None:
+        await super().leave()
+        self.wire.end()
+
+    async def quiet(self) -> None:
+        for _ in range(8):
+            self.clock.advance(0)
+            await super().quiet()
+
+
+class SharedBrokerTests(BrokerTests):
+    """Where the store marks what a node has."""
+
+    shared = True
+
+
+class RabbitMqTests(Contract, TestCase):
+    """On a RabbitMQ."""
+
+    @pytest.fixture(autouse=True)
+    def _started(self, broker: RabbitMq) -> None:
+        self.rabbit = broker
+
+    def setUp(self) -> None:
+        self.prefix = f"{uuid4().hex}."
+        super().setUp()
+
+    def a_gateway(self) -> BrokerQueues:
+        self.wire = a_wire(self.rabbit, self.prefix)
+        queues = BrokerQueues(
+            self.journal,
+            self.known,
+            self.clock,
+            self.wire,
+            Identities().allot,
+            now=self.clock.seconds,
+        )
+        self.wire.told = queues
+        self.wire.start()
+        self.addCleanup(self.leave)
+        return queues
+
+    async def leave(self) -> None:
+        await super().leave()
+        await self.wire.stop()
+
+    async def quiet(self) -> None:
+        await quiet(self.queues, self.journal, self.clock, super().quiet)
