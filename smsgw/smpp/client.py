@@ -4,19 +4,23 @@ from collections.abc import Callable, Sequence
 from random import random as unseeded
 from typing import Any, Protocol, cast
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.ssl import optionsForClientTLS
 
+from smsgw.smpp import data_sm
 from smsgw.smpp.connection import SmppConnection
 from smsgw.smpp.constants import MAX_SEQUENCE, VERSION_33, VERSION_34, Status
 from smsgw.smpp.events import Answer, MisuseError
-from smsgw.smpp.line import Line, LinkSettings
+from smsgw.smpp.line import AWAITED, Line, LinkSettings
 from smsgw.smpp.pdu import (
+    AlertNotification,
     BindReceiver,
     BindTransceiver,
     BindTransmitter,
+    DataSm,
+    DataSmResp,
     DeliverSm,
     GenericNack,
     Pdu,
@@ -28,6 +32,8 @@ from smsgw.smpp.versions import RESPONSES, answer_with
 
 __all__ = ["CarrierLink", "LinkSettings", "Upstream"]
 
+# What may answer a submit.
+Submitted = SubmitSmResp | DataSmResp | GenericNack
 _EPOCH_BITS = MAX_SEQUENCE.bit_length() + 1  # of a sequence number; above them: which connection
 
 
@@ -49,15 +55,17 @@ class Upstream(Protocol):
         """The link could not be brought up, and is tried again after a while."""
         ...
 
-    def answered(
-        self, link: "CarrierLink", answers: list[tuple[object, SubmitSmResp | GenericNack | None]]
-    ) -> None:
+    def answered(self, link: "CarrierLink", answers: list[tuple[object, Submitted | None]]) -> None:
         """Answers to submits; None = no answer: timed out, or the link was lost."""
         ...
 
+    def alerted(self, link: "CarrierLink", pdu: AlertNotification) -> None:
+        """A subscriber can be reached; there is no answer."""
+        ...
+
     def received(self, link: "CarrierLink", pdus: list[DeliverSm]) -> None:
-        """MO messages and receipts; answer each later by ``link.respond``, with the pdu's
-        ``sequence``.
+        """MO messages and receipts, by whichever operation they came; answer each later by
+        ``link.respond``, with the pdu's ``sequence``.
 
         The sequence is the link's own (it tells connections apart), so an answer that comes after
         its connection was lost is dropped and never mistaken for another's.
@@ -89,16 +97,22 @@ class CarrierLink:
         self.traces: tuple[Traces, str] | None = None  # and the carrier, for them
         self.since: float = reactor.seconds()  # when ``state`` last changed, reactor seconds
         self._clock = reactor
+        self._asked = 0  # questions that wait for an answer
+        self._by_data_sm: set[int] = set()  # what came by data_sm, and waits to be answered
         self._state = "stopped"
         where = endpoint or _endpoint(settings, reactor)
         if settings.bind == "transceiver":
-            self._lines = [Line(self, settings, BindTransceiver, where, reactor, random)]
+            self._lines = [
+                Line(self, settings, BindTransceiver, where, reactor, random, settings.outbind)
+            ]
         else:
             self._lines = [
                 Line(self, settings, BindTransmitter, where, reactor, random),
-                Line(self, settings, BindReceiver, where, reactor, random),
+                Line(self, settings, BindReceiver, where, reactor, random, settings.outbind),
             ]
         self._out, self._in = self._lines[0], self._lines[-1]
+        # A carrier that calls does so when it has something: its receiver is not waited for.
+        self._needed = self._lines[:1] if settings.outbind else self._lines
 
     @property
     def state(self) -> str:
@@ -106,12 +120,12 @@ class CarrierLink:
 
         Of a pair, the line that is further from being up.
         """
-        return min((line.state for line in self._lines), key=_ORDER.index)
+        return min((line.state for line in self._needed), key=_ORDER.index)
 
     @property
     def reason(self) -> str:
         """Why the link is not up, for operators; "" if it is."""
-        return next((line.reason for line in self._lines if line.state != "up"), "")
+        return next((line.reason for line in self._needed if line.state != "up"), "")
 
     @property
     def room(self) -> int:
@@ -129,6 +143,10 @@ class CarrierLink:
             return connection.session.version
         return VERSION_33 if self.settings.version == "3.3" else VERSION_34
 
+    def adopt(self, connection: SmppConnection) -> bool:
+        """Bind on a connection that the carrier has made (outbind); False if none is awaited."""
+        return self._in.adopt(connection)
+
     def start(self) -> None:
         """Begin connecting, and keep at it until stop()."""
         for line in self._lines:
@@ -139,7 +157,7 @@ class CarrierLink:
         done = DeferredList([line.stop() for line in self._lines])
         return cast("Deferred[None]", done.addCallback(lambda _: None))
 
-    def submit(self, items: Sequence[tuple[SubmitSm, object]]) -> None:
+    def submit(self, items: Sequence[tuple[SubmitSm | DataSm, object]]) -> None:
         """Send submits, not more than ``room``; each context comes back by ``answered`` exactly
         once.
 
@@ -151,14 +169,36 @@ class CarrierLink:
             raise MisuseError("submit on a link that is not up")
         connection.request(items)
 
+    def ask(self, pdu: Pdu) -> "Deferred[Pdu | None]":
+        """Send a request other than a submit; fires with the response, or None: there is none in
+        time, the link is lost or not up, or its window is full.
+
+        Raises ``ValueError`` for a PDU that cannot be encoded.
+        """
+        connection = self._out.connection
+        if connection is None or not self.up or connection.room <= 0:
+            return succeed(None)
+        question = _Question()
+        self._asked += 1
+        try:
+            connection.request([(pdu, question)])
+        except ValueError:
+            self._asked -= 1
+            raise
+        return question.answered
+
     def respond(self, pdus: Sequence[Pdu]) -> None:
         """Answer what was received; an answer whose connection was lost meanwhile is dropped."""
         connection = self._in.connection
         if connection is None:
+            self._by_data_sm.clear()
             return
         epoch = self._in.bound_ever
-        live = []
+        live: list[Pdu] = []
         for pdu in pdus:
+            if self._by_data_sm and pdu.sequence in self._by_data_sm:
+                self._by_data_sm.discard(pdu.sequence)
+                pdu = DataSmResp(sequence=pdu.sequence, status=pdu.status)
             if pdu.sequence >> _EPOCH_BITS == epoch:
                 pdu.sequence &= (1 << _EPOCH_BITS) - 1
                 live.append(pdu)
@@ -180,7 +220,7 @@ class CarrierLink:
 
     def line_bound(self, line: Line) -> None:
         """Up, if it was the last that was missing."""
-        if not self.up and all(each.connection is not None for each in self._lines):
+        if not self.up and all(each.connection is not None for each in self._needed):
             self.up = True
             self.upstream.link_up(self)
 
@@ -190,12 +230,12 @@ class CarrierLink:
         if state != self._state:
             self._state = state
             self.since = self._clock.seconds()
-        if line.state == "waiting":
+        if line.state == "waiting" and line.reason != AWAITED:
             self.upstream.link_waits(self, line.reason)
 
     def line_lost(self, line: Line) -> None:
         """Down, unless it was so already."""
-        if self.up:
+        if self.up and line in self._needed:
             self.up = False
             self.upstream.link_down(self, line.reason)
 
@@ -210,6 +250,16 @@ class CarrierLink:
             if isinstance(pdu, DeliverSm):
                 pdu.sequence |= epoch
                 messages.append(pdu)
+            elif isinstance(pdu, DataSm):
+                wrong = data_sm.fault(pdu)
+                if wrong:
+                    others.append(pdu.response(wrong))
+                    continue
+                pdu.sequence |= epoch
+                self._by_data_sm.add(pdu.sequence)
+                messages.append(data_sm.deliver_of(pdu))
+            elif isinstance(pdu, AlertNotification):
+                self.upstream.alerted(self, pdu)
             elif type(pdu) in RESPONSES:
                 others.append(answer_with(pdu, Status.ESME_RINVCMDID))
         if others and line.connection is not None:
@@ -219,9 +269,23 @@ class CarrierLink:
 
     def line_responses(self, line: Line, answers: list[Answer]) -> None:
         """Hot path."""
-        self.upstream.answered(
-            self, cast("list[tuple[object, SubmitSmResp | GenericNack | None]]", answers)
-        )
+        if self._asked:
+            told = [one for one in answers if isinstance(one[0], _Question)]
+            if told:
+                answers = [one for one in answers if not isinstance(one[0], _Question)]
+                self._asked -= len(told)
+                for question, answer in told:
+                    cast(_Question, question).answered.callback(answer)
+                if not answers:
+                    return
+        self.upstream.answered(self, cast("list[tuple[object, Submitted | None]]", answers))
+
+
+class _Question:
+    """What is asked of a carrier, as the context of its answer."""
+
+    def __init__(self) -> None:
+        self.answered: Deferred[Pdu | None] = Deferred()
 
 
 # From the state furthest from up.

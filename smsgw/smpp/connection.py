@@ -3,17 +3,15 @@ can cost.
 
 Theory of operation. Whatever the session has to say is collected while its owner is being told of
 what arrived, and is written once at the end. One delayed call stands at the session's next
-deadline; a deadline that moves further away is noticed when the call comes.
+deadline (``timer.py``).
 
 Two things stop the reading. The owner's backlog: requests of the peer without an answer, above
 ``intake_mark``. And the transport's: if the peer does not read what we write, it is not read
 either, so that it cannot make us write more; after ``stall_s`` it is cut off. While reading stands
-still the session's clock does too: answers that lie in the socket are not late, and a peer that
-cannot be heard is not silent.
+still the session's clock does too.
 """
 
 from collections.abc import Sequence
-from math import inf
 from typing import Any
 
 from twisted.internet import protocol
@@ -32,20 +30,13 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from smsgw.smpp.constants import VERSION_34
-from smsgw.smpp.events import (
-    BindRefused,
-    BindRequested,
-    Bound,
-    Event,
-    Requests,
-    Responses,
-    Timers,
-)
-from smsgw.smpp.owner import Owner
-from smsgw.smpp.pdu import Bind, Pdu
+from smsgw.smpp.events import Event, Responses, Timers
+from smsgw.smpp.owner import Owner, tell
+from smsgw.smpp.pdu import Bind, Outbind, Pdu
 from smsgw.smpp.probe import Probe
 from smsgw.smpp.session import Session
 from smsgw.smpp.states import BOUND, Role
+from smsgw.smpp.timer import SessionTimer
 from smsgw.smpp.trace import Tap
 from smsgw.transport import write
 
@@ -76,8 +67,8 @@ class SmppConnection(protocol.Protocol):
         self.stall_s = stall_s
         self._clock = clock
         self.session = Session(role, timers, clock.seconds(), window_out, window_in)
-        self._timer: IDelayedCall | None = None
-        self._timer_due = inf  # in the session's time
+        self._timer = SessionTimer(clock, self._tick)
+        self._now = self._timer.now
         self._stall: IDelayedCall | None = None
         self._corked = False
         self._finishing = False
@@ -86,8 +77,6 @@ class SmppConnection(protocol.Protocol):
         self._output_full = False
         self.tap: Tap | None = None  # while somebody watches (``trace.py``)
         self._probe: Probe | None = None  # while a sign of life is waited for
-        self._paused_at = -1.0  # when reading stopped, -1 = it goes on
-        self._frozen = 0.0  # how long reading has stood still so far
 
     # What the owner may do
 
@@ -115,6 +104,21 @@ class SmppConnection(protocol.Protocol):
         """Ask to be bound (ESME)."""
         self.session.bind(pdu, self._now())
         self._flush()
+
+    def outbind(self, pdu: Outbind) -> None:
+        """Ask the peer, which we have called, to bind (SMSC)."""
+        self.session.outbind(pdu, self._now())
+        self._flush()
+
+    def await_outbind(self) -> None:
+        """The peer has called (ESME); ``Owner.called`` tells when it has said who it is."""
+        self.session.await_outbind(self._now())
+
+    def adopt(self, owner: Owner, timers: Timers, window_out: int, stall_s: float) -> None:
+        """It is ``owner``'s from now on (ESME), with its times and its window; not bound yet."""
+        self.owner = owner
+        self.stall_s = stall_s
+        self.session.adopt(timers, window_out, self._now())
 
     def accept(
         self,
@@ -155,6 +159,12 @@ class SmppConnection(protocol.Protocol):
         self.session.request(items, self._now())
         self._flush()
 
+    def notify(self, pdu: Pdu) -> None:
+        """Send a PDU that has no response, unless the peer does not read what was sent before."""
+        if not self._output_full:
+            self.session.notify(pdu, self._now())
+            self._flush()
+
     def respond(self, pdus: Sequence[Pdu]) -> None:
         """Send responses with one write; nothing happens after the end of the session.
 
@@ -190,7 +200,7 @@ class SmppConnection(protocol.Protocol):
         """Cut the connection off."""
         self.session.end(reason)
         self._finishing = True
-        self._stop_timer()
+        self._timer.clear()
         self._transport.abortConnection()
 
     # What Twisted tells
@@ -206,7 +216,7 @@ class SmppConnection(protocol.Protocol):
             transport.setTcpNoDelay(True)
         if not INegotiated.providedBy(transport):
             self._watch_output()
-        self._schedule()
+        self._timer.set(self.session.deadline())
 
     def handshakeCompleted(self) -> None:
         """TLS is ready. Before, its output waits for its input, which must then not be stopped."""
@@ -228,7 +238,7 @@ class SmppConnection(protocol.Protocol):
 
     def connectionLost(self, reason: Failure = protocol.connectionDone) -> None:
         """The end, whoever brought it about."""
-        self._stop_timer()
+        self._timer.clear()
         if self._stall is not None:
             self._stall.cancel()
             self._stall = None
@@ -294,11 +304,6 @@ class SmppConnection(protocol.Protocol):
     def _transport(self) -> Any:  # ITransport and what the kinds of it add
         return self.transport
 
-    def _now(self) -> float:
-        """The session's time: that of the clock, without the times when reading stood still."""
-        now = self._clock.seconds() if self._paused_at < 0 else self._paused_at
-        return now - self._frozen
-
     def _tell(self, events: list[Event]) -> None:
         """Hand events to the owner. What goes wrong there is a bug, and costs this connection
         only.
@@ -309,16 +314,7 @@ class SmppConnection(protocol.Protocol):
             if failed and not isinstance(event, Responses):
                 continue
             try:
-                if isinstance(event, Requests):
-                    self.owner.requests_received(self, event.pdus)
-                elif isinstance(event, Responses):
-                    self.owner.responses_received(self, event.answers)
-                elif isinstance(event, BindRequested):
-                    self.owner.bind_requested(self, event.pdu)
-                elif isinstance(event, Bound):
-                    self.owner.bound(self)
-                elif isinstance(event, BindRefused):
-                    self.owner.bind_refused(self, event.status)
+                tell(self.owner, self, event)
             except Exception:
                 self.log.failure("the owner of the session with {peer} failed", peer=self.peer)
                 failed = True
@@ -338,38 +334,17 @@ class SmppConnection(protocol.Protocol):
             return
         if self._intake_full or session.unanswered > self.intake_mark:
             self._regulate()
-        if session.deadline() < self._timer_due:
-            self._schedule()
-
-    def _schedule(self) -> None:
-        """Let one call stand at the session's next deadline."""
-        due = self.session.deadline()
-        if due == inf or self._paused_at >= 0 or self._finishing:
-            return
-        # Not less than a millisecond: the sum of two floats may fall just short of the deadline
-        # again.
-        delay = max(due - self._now(), 0.001)
-        self._timer_due = due
-        if self._timer is None:
-            self._timer = self._clock.callLater(delay, self._tick)
-        else:
-            self._timer.reset(delay)
+        due = session.deadline()
+        if due < self._timer.due:
+            self._timer.set(due)
 
     def _tick(self) -> None:
-        self._timer = None
-        self._timer_due = inf
         self._corked = True
         try:
             self._tell(self.session.tick(self._now()))
         finally:
             self._corked = False
         self._flush()
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._timer_due = inf
 
     def _regulate(self) -> None:
         """Read, or do not."""
@@ -381,15 +356,15 @@ class SmppConnection(protocol.Protocol):
         # for.
         self._intake_full = session.unanswered > mark and session.state in BOUND
         pause = self._intake_full or self._output_full
-        if pause and self._paused_at < 0:
-            self._paused_at = self._clock.seconds()
-            self._stop_timer()
+        timer = self._timer
+        if pause and timer.running:
+            timer.stand_still()
             self._transport.pauseProducing()
-        elif not pause and self._paused_at >= 0:
-            self._frozen += self._clock.seconds() - self._paused_at
-            self._paused_at = -1.0
+        elif not pause and not timer.running:
+            timer.go_on()
             self._transport.resumeProducing()
-            self._schedule()
+            if not self._finishing:  # by what was read at once
+                timer.set(session.deadline())
 
     def _stalled(self) -> None:
         self._stall = None
@@ -403,7 +378,7 @@ class SmppConnection(protocol.Protocol):
         will.
         """
         self._finishing = True
-        self._stop_timer()
+        self._timer.clear()
         transport = self._transport
         if self._watching:
             transport.unregisterProducer()
@@ -412,7 +387,7 @@ class SmppConnection(protocol.Protocol):
             self._stall = self._clock.callLater(grace, self._stalled)
         if self.session.orderly and _half_closes(transport):
             # The peer reads the last answer and closes; closing first could destroy it on the way.
-            if self._paused_at >= 0:
+            if not self._timer.running:
                 transport.resumeProducing()
             transport.loseWriteConnection()
         else:

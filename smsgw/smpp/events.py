@@ -2,7 +2,7 @@
 
 from attrs import define, frozen
 
-from smsgw.smpp.pdu import Bind, BindResp, Pdu
+from smsgw.smpp.pdu import Bind, BindResp, Outbind, Pdu
 
 
 class MisuseError(Exception):
@@ -15,7 +15,8 @@ class MisuseError(Exception):
 class Timers:
     """Times of one session in seconds, 0 = off (``spec/smpp.md`` §7)."""
 
-    session_init_s: float = 10.0  # connection to complete bind, of an SMSC
+    # Connection to complete bind, of an SMSC; to outbind, of an ESME that is called.
+    session_init_s: float = 10.0
     enquire_after_s: float = 60.0  # silence of the peer before our enquire_link
     enquire_misses: int = 1  # unanswered in a row that end the session
     response_s: float = 30.0  # our request to its response
@@ -52,6 +53,13 @@ class BindRequested:
 
 
 @define
+class Called:
+    """The peer has called and wants us to bind (ESME): ``bind``, or end the session."""
+
+    pdu: Outbind
+
+
+@define
 class Bound:
     """Our bind was accepted."""
 
@@ -65,4 +73,4 @@ class BindRefused:
     status: int
 
 
-Event = Requests | Responses | BindRequested | Bound | BindRefused
+Event = Requests | Responses | BindRequested | Called | Bound | BindRefused

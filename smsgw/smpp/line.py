@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from smsgw.smpp.connection import SmppConnection
 from smsgw.smpp.constants import VERSION_33, VERSION_34, Status, status_name
 from smsgw.smpp.events import Answer, MisuseError, Timers
-from smsgw.smpp.pdu import Bind, Pdu
+from smsgw.smpp.pdu import Bind, Outbind, Pdu
 from smsgw.smpp.states import Role
 
 
@@ -36,7 +36,11 @@ class LinkSettings:
     unbind_grace_s: float = 5.0
     stall_s: float = 30.0  # how long the carrier may leave our octets unread
     tls: bool = False
+    # The carrier calls us to be bound to (outbind): as transceiver, or as the receiver of a pair.
+    outbind: bool = False
 
+
+AWAITED = "waits for the carrier's outbind"
 
 # Bind refusals that no waiting mends (spec/smpp.md §15); only provisioning does.
 PERMANENT = frozenset(
@@ -88,8 +92,11 @@ class Line:
         endpoint: IStreamClientEndpoint,
         clock: Any,
         random: Callable[[], float],
+        passive: bool = False,
     ) -> None:
+        """``passive``: it never connects, and binds on what ``adopt`` brings."""
         self.state = "stopped"
+        self._passive = passive
         self.reason = ""
         self.bound_ever = 0  # connections that were bound so far: tells one from the next
         self.connection: SmppConnection | None = None  # while bound
@@ -143,9 +150,30 @@ class Line:
 
     def _connect(self) -> None:
         self._retry = None
+        if self._passive:
+            self._set("waiting", AWAITED)
+            return
         self._set("connecting", self.reason)
         self._connecting = self._endpoint.connect(_Factory(self._make))
         self._connecting.addCallbacks(self._connected, self._failed)
+
+    def adopt(self, connection: SmppConnection) -> bool:
+        """Bind on a connection that the carrier has made; False if none is awaited."""
+        if not self._passive or self.state != "waiting":
+            return False
+        settings = self._settings
+        connection.adopt(self, self._timers(), max(settings.window, 1), settings.stall_s)
+        self._link.line_connects(connection)
+        self._begin(connection)
+        return True
+
+    def _timers(self) -> Timers:
+        settings = self._settings
+        return Timers(
+            enquire_after_s=settings.enquire_s,
+            response_s=settings.response_s,
+            unbind_grace_s=settings.unbind_grace_s,
+        )
 
     def _make(self, peer: str) -> SmppConnection:
         settings = self._settings
@@ -153,11 +181,7 @@ class Line:
             Role.ESME,
             self,
             self._clock,
-            Timers(
-                enquire_after_s=settings.enquire_s,
-                response_s=settings.response_s,
-                unbind_grace_s=settings.unbind_grace_s,
-            ),
+            self._timers(),
             window_out=max(settings.window, 1),
             stall_s=settings.stall_s,
         )
@@ -173,6 +197,10 @@ class Line:
         if connection.session.ended:
             self._again(connection.session.ended)  # lost before we were told of it
             return
+        self._begin(connection)
+
+    def _begin(self, connection: SmppConnection) -> None:
+        """Bind."""
         self.current = connection
         self._set("binding", self.reason)
         settings = self._settings
@@ -194,16 +222,19 @@ class Line:
             self._again(f"cannot connect: {failure.getErrorMessage().rstrip('.')}")
 
     def _again(self, reason: str) -> None:
-        """Try again after a while: doubled each time, shortened at random so that links do not
-        march in step.
+        """Try again after a while: doubled each time, and a little more at random so that links do
+        not march in step. Not earlier than the settings say: a carrier may demand the wait (L-D5).
         """
+        if self._passive:
+            self._set("waiting", reason)
+            return
         settings = self._settings
         longest = settings.reconnect_max_s
         if not self._permanent:
             # The exponent is bounded: nobody waits for 2 ** 1000 to be cut to a minute.
             longest = min(longest, settings.reconnect_min_s * 2.0 ** min(self._attempts, 20))
         self._attempts += 1
-        delay = longest * (1.0 - 0.25 * self._random())
+        delay = longest * (1.0 + 0.25 * self._random())
         self._retry = self._clock.callLater(delay, self._connect)
         self._set("waiting", reason)
 
@@ -211,6 +242,9 @@ class Line:
 
     def bind_requested(self, connection: SmppConnection, pdu: Bind) -> None:
         """An ESME is not bound to."""
+
+    def called(self, connection: SmppConnection, pdu: Outbind) -> None:
+        """The carrier has called before it became this line's."""
 
     def bound(self, connection: SmppConnection) -> None:
         """The line is there."""

@@ -33,8 +33,8 @@ class Profile:
     strict_33: bool = True
     accept_v33: bool = True  # False: such a client is refused (L-D13)
     strict_system_type: bool = False  # True: any but the empty one is refused (W-D3)
-    # Operations other than submit_sm are answered by generic_nack (L-D11). False: query_sm,
-    # cancel_sm and replace_sm are served (E-D29, W-D4), the rest is answered by its own response.
+    # Operations other than submit_sm are answered by generic_nack (L-D11). False: all of the
+    # session's version are served (E-D29, W-D4).
     nack_unserved: bool = False
     # How far ahead schedule_delivery_time may be, and how long validity_period (L-D21); 0: a longer
     # validity is taken, and shortened to what the gateway keeps.

@@ -17,6 +17,9 @@ ALPHABETS = {"gsm": "", "latin1": "latin-1", "ascii": "ascii"}
 # Forms of long messages (spec/smpp.md §12). "udh" leaves a header as it is.
 FORMS = ("udh", "udh8", "udh16", "sar", "payload")
 _CONCAT_8, _CONCAT_16 = 0x00, 0x08
+# An octet above 0x7F, of a submitter that takes data_coding 0 for Latin-1, is no septet.
+_SEPTETS = bytes(range(0x80)) + b"?" * 0x80
+_LONGEST = 15  # digits of an international number (E.164)
 _TRUNK = b"0"  # what a national number is dialled with
 
 
@@ -55,7 +58,7 @@ class Rewriting:
             _reform(pdu, self.long if tlvs or self.long != "sar" else "udh8")
         if self.packed and coding.alphabet(pdu.data_coding) is coding.Alphabet.GSM:
             header, octets = _divided(pdu)
-            pdu.short_message = header + gsm.pack(octets, _fill(header))
+            pdu.short_message = header + gsm.pack(octets.translate(_SEPTETS), _fill(header))
 
     def whole(self, pdu: SubmitSm, octets: list[bytes]) -> None:
         """Makes ``pdu``, which has the first part of a long message, the whole of it, of which
@@ -248,7 +251,10 @@ class Reading:
         national = ton == numbers.NATIONAL or (ton == numbers.UNKNOWN and trunk)
         if not national or not address.isdigit():
             return address, ton
-        return self.country + address.removeprefix(_TRUNK), numbers.INTERNATIONAL
+        number = self.country + address.removeprefix(_TRUNK)
+        if len(number) > _LONGEST:  # no number, and no PDU might hold it
+            return address, ton
+        return number, numbers.INTERNATIONAL
 
     def unpack(self, pdu: DeliverSm) -> None:
         """The same for a receipt, whose text may or may not be packed: no septet has bit 7."""

@@ -8,10 +8,11 @@ and closes the connection once ``ended`` is not empty. ``receive`` and ``tick`` 
 that carry lists; requests and answers of one read are one event each, as long as nothing else
 stands between them.
 
-What is legal is in the table of ``states.py``. The hot path does not walk it: ``_served``, the set
-of PDU classes that may be served now, is computed from the table at every move, and a PDU of such a
-class, or an answer to one of our requests, takes a few dict operations. Everything else goes
-through ``_other``, which reads the table.
+How a session begins and ends is in ``lifecycle.py``, and what is legal in the table of
+``states.py``. The hot path does not walk it: ``_served``, the set of PDU classes that may be served
+now, is computed from the table at every move, and a PDU of such a class, or an answer to one of our
+requests, takes a few dict operations. Everything else goes through ``_other``, which reads the
+table.
 
 Two windows bound what is in flight (``windows.py``): our requests, each with its context and the
 time its answer is due, and the peer's, which wait for ``respond``; what comes beyond the latter is
@@ -26,86 +27,33 @@ from math import inf
 from typing import Any
 
 from smsgw.smpp.codec import encode, encode_all
-from smsgw.smpp.constants import (
-    MAX_SEQUENCE,
-    RESPONSE,
-    VERSION_34,
-    Status,
-    status_name,
-)
+from smsgw.smpp.constants import MAX_SEQUENCE, RESPONSE, VERSION_34, Status
 from smsgw.smpp.events import (
     Answer,
-    BindRefused,
     BindRequested,
-    Bound,
+    Called,
     Event,
     MisuseError,
     Requests,
     Responses,
-    Timers,
 )
 from smsgw.smpp.faults import FramingFault, PduFault
-from smsgw.smpp.framing import Framer
-from smsgw.smpp.liveness import Liveness, Verdict
+from smsgw.smpp.lifecycle import Lifecycle
 from smsgw.smpp.pdu import (
     AlertNotification,
     Bind,
-    BindResp,
-    EnquireLink,
     EnquireLinkResp,
     GenericNack,
+    Outbind,
     Pdu,
-    Unbind,
     UnbindResp,
 )
-from smsgw.smpp.states import BOUND, LEAVING, TABLE, Action, Input, Role, State, refusal
-from smsgw.smpp.versions import (
-    BIND_OK,
-    INPUTS,
-    OWN,
-    RESPONSES,
-    agreed,
-    answer_with,
-    for_33,
-    known,
-    without_tlvs,
-)
-from smsgw.smpp.windows import Incoming, Outgoing
+from smsgw.smpp.states import BOUND, TABLE, Input, Role, State, refusal
+from smsgw.smpp.versions import INPUTS, OWN, RESPONSES, answer_with, for_33, without_tlvs
 
 
-class Session:
+class Session(Lifecycle):
     """One end of one SMPP session."""
-
-    def __init__(
-        self, role: Role, timers: Timers, now: float, window_out: int = 1, window_in: int = 0
-    ) -> None:
-        """``window_in`` bounds the unanswered requests of the peer, 0 = unbounded (the owner must
-        then stop reading).
-        """
-        self.role = role
-        self.timers = timers
-        self.state = State.OPEN
-        self.version = VERSION_34  # whose rules hold
-        self.tlvs = True  # whether we send TLVs
-        self.ended = ""  # why the connection is to be closed, once what take() returns is written
-        self.orderly = False  # ended by unbind
-        # Counts for metrics.
-        self.faults = 0
-        self.strays = 0  # responses that answer nothing
-        self.throttled = 0
-        self._framer = Framer()
-        self._out: list[bytes] = []
-        self._sequence = 0
-        self._outgoing = Outgoing(window_out)
-        self._incoming = Incoming(window_in)
-        self._bind: Bind | None = None  # being answered, by either end
-        self._unbind = 0  # sequence of our unbind, 0 = not sent
-        self._peer_unbind = 0  # sequence of the peer's unbind, which is answered at the end
-        self._liveness = Liveness(timers, now)
-        timed = role is Role.SMSC and timers.session_init_s
-        self._bind_until = now + timers.session_init_s if timed else inf
-        self._until = self._bind_until  # when the present state must have ended
-        self._served: frozenset[type[Pdu]] = frozenset()
 
     # What the owner may ask
 
@@ -153,46 +101,6 @@ class Session:
 
     # What the owner may do
 
-    def bind(self, pdu: Bind, now: float) -> None:
-        """Ask to be bound (ESME); ``Bound`` or ``BindRefused`` follows."""
-        if self.role is not Role.ESME or self.state is not State.OPEN:
-            raise MisuseError(f"bind in {self.state.value} as {self.role.value}")
-        pdu.sequence = self._next()
-        self._out.append(encode(pdu))
-        self._bind = pdu
-        self._move(Input.BIND)
-        self._until = now + self.timers.response_s
-
-    def accept(
-        self,
-        response: Pdu,
-        now: float,
-        *,
-        version: int = VERSION_34,
-        tlvs: bool = True,
-        window_out: int = 1,
-        window_in: int = 1,
-    ) -> None:
-        """Answer the peer's bind with ESME_ROK; from here on both windows and the version's rules
-        hold.
-        """
-        bind = self._answer_bind(response)
-        self.version = version
-        self.tlvs = self._framer.tlvs = tlvs
-        self._outgoing.size = window_out
-        self._incoming = Incoming(window_in)
-        self._liveness.restart(now)
-        self._until = inf
-        self._move(BIND_OK[type(bind)])
-
-    def refuse(self, response: Pdu) -> None:
-        """Answer the peer's bind with an error; it may try again until the session-init time is
-        over.
-        """
-        self._answer_bind(response)
-        self._move(Input.BIND_FAILED)
-        self._until = self._bind_until
-
     def request(self, items: Sequence[tuple[Pdu, object]], now: float) -> None:
         """Send requests, each with the context that its answer will be given back with.
 
@@ -216,6 +124,17 @@ class Session:
         self._outgoing.entries.update(entries)
         self._liveness.active = now
 
+    def notify(self, pdu: Pdu, now: float) -> None:
+        """Send a PDU that has no response; nothing happens where we may send no request now.
+
+        Raises ``ValueError`` if it cannot be encoded.
+        """
+        if self.state not in BOUND or (self.state, OWN[self.role]) not in TABLE:
+            return
+        pdu.sequence = self._next()
+        self._out.append(encode(pdu))
+        self._liveness.active = now
+
     def respond(self, pdus: Sequence[Pdu], now: float) -> None:
         """Answer requests of the peer; nothing happens if the session has ended meanwhile.
 
@@ -236,33 +155,6 @@ class Session:
         self._liveness.active = now
         if self.state not in BOUND:
             self._wind_up(now)
-
-    def unbind(self, now: float) -> None:
-        """End the session in order: wait for what is outstanding, unbind, wait for the answer; each
-        at most the grace time. Does nothing if it is ending already; before a bind it ends at once.
-        """
-        step = TABLE.get((self.state, Input.LEAVE))
-        if step is None:
-            return
-        if step.action is Action.CLOSE:
-            self.end("closed before a bind")
-            return
-        self._move(Input.LEAVE)
-        self._until = now + self.timers.unbind_grace_s
-        self._wind_up(now)
-
-    def end(self, reason: str, orderly: bool = False) -> None:
-        """Take and give nothing more; the owner is to close the connection because of
-        ``reason``.
-        """
-        if self.state is State.CLOSED:
-            return
-        self.ended = reason
-        self.orderly = orderly
-        self.state = State.CLOSED
-        self._until = inf
-        self._served = frozenset()
-        self._incoming.clear()
 
     def close(self) -> list[Answer]:
         """The connection is gone: the contexts that will have no answer."""
@@ -336,41 +228,6 @@ class Session:
 
     # The rest is the session's own
 
-    def _next(self) -> int:
-        self._sequence = self._sequence + 1 if self._sequence < MAX_SEQUENCE else 1
-        return self._sequence
-
-    def _move(self, kind: Input) -> None:
-        """Take the table's step, and compute which classes the hot path hands on in the new
-        state.
-        """
-        self.state = TABLE[self.state, kind].state
-        self._served = frozenset(
-            cls
-            for cls, kind in INPUTS[self.role].items()
-            if kind in (Input.SUBMIT, Input.DELIVER)
-            and (self.state, kind) in TABLE
-            and cls is not AlertNotification  # it has no response, so it is in no window
-            and self._knows(cls)
-        )
-
-    def _knows(self, cls: type[Pdu]) -> bool:
-        """True if the operation exists in the session's version.
-
-        Carriers that forget sc_interface_version are taken for 3.3 but speak 3.4, so an ESME serves
-        both.
-        """
-        return self.role is Role.ESME or known(cls, self.version)
-
-    def _answer_bind(self, response: Pdu) -> Bind:
-        if self.role is not Role.SMSC or self.state is not State.BINDING or self._bind is None:
-            raise MisuseError(f"no bind waits for an answer in {self.state.value}")
-        bind = self._bind
-        response.sequence = bind.sequence
-        self._out.append(encode(response))
-        self._bind = None
-        return bind
-
     def _gather(
         self, events: list[Event], requests: list[Pdu], answers: list[Answer], now: float
     ) -> None:
@@ -399,7 +256,11 @@ class Session:
         if not self._knows(cls) and self.state not in (State.OPEN, State.BINDING):
             self._say(GenericNack(sequence=pdu.sequence, status=Status.ESME_RINVCMDID))
         elif step is None:
-            self._say(answer_with(pdu, refusal(self.state, kind)))
+            answer = answer_with(pdu, refusal(self.state, kind))
+            if kind is None and isinstance(answer, GenericNack) and self.state in BOUND:
+                # outbind and alert_notification are no operations of an ESME's (L-D11).
+                answer.status = Status.ESME_RINVCMDID
+            self._say(answer)
         elif kind is Input.ENQUIRE:
             self._say(EnquireLinkResp(sequence=pdu.sequence))
         elif kind is Input.UNBIND:
@@ -412,6 +273,9 @@ class Session:
             self._move(Input.BIND)
             self._until = inf
             events.append(BindRequested(pdu))
+        elif isinstance(pdu, Outbind):
+            self._move(Input.OUTBIND)
+            events.append(Called(pdu))
         elif cls is AlertNotification:
             self._gather(events, [pdu], [], now)
         else:
@@ -445,18 +309,6 @@ class Session:
         else:
             self.strays += 1
 
-    def _bind_answered(self, bind: Bind, pdu: Pdu, now: float, events: list[Event]) -> None:
-        if pdu.status or not isinstance(pdu, BindResp):
-            events.append(BindRefused(pdu.status))
-            self.end(f"bind refused: {status_name(pdu.status)}")
-            return
-        self.version = agreed(bind, pdu)
-        self.tlvs = self.version >= VERSION_34
-        self._liveness.restart(now)
-        self._until = inf
-        self._move(BIND_OK[type(bind)])
-        events.append(Bound(pdu))
-
     def _fault(self, fault: PduFault | FramingFault) -> None:
         self.faults += 1
         answer = fault.response()
@@ -464,51 +316,3 @@ class Session:
             self._say(answer)
         if isinstance(fault, FramingFault):
             self.end(f"framing lost: {fault}")
-
-    def _say(self, pdu: Pdu) -> None:
-        if self.version < VERSION_34:
-            pdu.status = for_33(pdu)
-        self._out.append(encode(pdu))
-
-    def _wind_up(self, now: float) -> None:
-        """In a state that waits for what is outstanding: go on if nothing is, or the grace time is
-        over.
-        """
-        if (self._outgoing.entries or self._incoming.count) and now < self._until:
-            return
-        if self.state is State.UNBOUND:
-            self._out.append(encode(UnbindResp(sequence=self._peer_unbind)))
-            self.end("unbound by the peer", orderly=True)
-        elif self.state in LEAVING and not self._unbind:
-            self._unbind = self._next()
-            self._out.append(encode(Unbind(sequence=self._unbind)))
-            self._until = now + self.timers.unbind_grace_s
-
-    def _overdue(self) -> None:
-        """The present state has lasted as long as it may; the grace of ``_wind_up`` apart."""
-        if self.state is State.OPEN:
-            self.end(f"no bind within {self.timers.session_init_s:g} s")
-        elif self.state is State.BINDING:
-            self.end(f"no answer to the bind within {self.timers.response_s:g} s")
-        elif self.state in LEAVING and self._unbind:
-            self.end("no answer to unbind")
-
-    def enquire(self, now: float) -> None:
-        """Ask the peer whether it is there, unless it is being asked; what becomes of it is as with
-        the session's own keep-alive.
-        """
-        if self.state in BOUND and not self._liveness.asked:
-            sequence = self._next()
-            self._liveness.ask(sequence, now)
-            self._out.append(encode(EnquireLink(sequence=sequence)))
-
-    def _keep_alive(self, now: float) -> None:
-        verdict = self._liveness.look(now)
-        if verdict is Verdict.ASK:
-            self.enquire(now)
-        elif verdict is Verdict.IDLE and self.timers.idle_unbind:
-            self.unbind(now)
-        elif verdict is Verdict.IDLE:
-            self.end(f"idle for {self.timers.idle_s:g} s", orderly=True)
-        elif verdict is Verdict.DEAD:
-            self.end("enquire_link unanswered")

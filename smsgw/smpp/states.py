@@ -27,6 +27,7 @@ class State(Enum):
     """Where a session stands (SMPP 3.4 §2.2; UNBOUND is 5.0's name)."""
 
     OPEN = "OPEN"
+    OUTBOUND = "OUTBOUND"  # the SMSC has called and said outbind (5.0's name); the bind is to come
     BINDING = "BINDING"  # a bind request is on its way to an answer
     BOUND_TX = "BOUND_TX"
     BOUND_RX = "BOUND_RX"
@@ -41,6 +42,7 @@ class State(Enum):
 class Input(Enum):
     """What may happen to a session."""
 
+    OUTBIND = "outbind"
     BIND = "bind request"
     BIND_OK_TX = "bind_transmitter accepted"
     BIND_OK_RX = "bind_receiver accepted"
@@ -81,6 +83,12 @@ def _table() -> dict[tuple[State, Input], Step]:
         (State.OPEN, Input.UNBIND): Step(State.UNBOUND, Action.WIND_UP),
         (State.OPEN, Input.LEAVE): Step(State.CLOSED, Action.CLOSE),
         (State.OPEN, Input.LOST): Step(State.CLOSED, Action.CLOSE),
+        (State.OPEN, Input.OUTBIND): Step(State.OUTBOUND, Action.SERVE),
+        (State.OUTBOUND, Input.BIND): Step(State.BINDING, Action.SERVE),
+        (State.OUTBOUND, Input.ENQUIRE): Step(State.OUTBOUND, Action.ANSWER),
+        (State.OUTBOUND, Input.UNBIND): Step(State.UNBOUND, Action.WIND_UP),
+        (State.OUTBOUND, Input.LEAVE): Step(State.CLOSED, Action.CLOSE),
+        (State.OUTBOUND, Input.LOST): Step(State.CLOSED, Action.CLOSE),
         (State.BINDING, Input.BIND_OK_TX): Step(State.BOUND_TX, Action.MOVE),
         (State.BINDING, Input.BIND_OK_RX): Step(State.BOUND_RX, Action.MOVE),
         (State.BINDING, Input.BIND_OK_TRX): Step(State.BOUND_TRX, Action.MOVE),

@@ -295,13 +295,15 @@ def segments_of(pdu: DeliverSm) -> list[DeliverSm]:
 def id_text(message: Message, id_format: str) -> str:
     """A message's id as submit_sm_resp gives it: ``hex`` (E-D28), ``uuid``, ``decimal`` (L-D24).
 
-    A message of a 3.3 session has eight hex digits (``spec/smpp.md`` §4).
+    Messages of a submit_multi have the request's (``spec/smpp.md`` §3); one of a 3.3 session has
+    eight hex digits (§4).
     """
     if message.alias:
         return f"{message.alias:08X}"
+    id = message.batch or message.id
     if id_format == "decimal":
-        return str(message.id)
-    return to_guid(message.id) if id_format == "uuid" else to_hex(message.id)
+        return str(id)
+    return to_guid(id) if id_format == "uuid" else to_hex(id)
 
 
 def id_of(text: str) -> tuple[int, int]:

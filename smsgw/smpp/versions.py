@@ -59,6 +59,7 @@ INPUTS: dict[Role, dict[type[Pdu], Input]] = {
         ),
     },
     Role.ESME: {
+        Outbind: Input.OUTBIND,
         EnquireLink: Input.ENQUIRE,
         Unbind: Input.UNBIND,
         DeliverSm: Input.DELIVER,
@@ -135,11 +136,14 @@ def for_33(pdu: Pdu) -> int:
     """The status of a response as a 3.3 peer may see it: nothing from 0xC0 on (``spec/smpp.md``
     §4).
     """
-    if pdu.status < Status.ESME_RINVOPTPARSTREAM:
-        return pdu.status
-    if pdu.COMMAND in _SUBMITS:
-        return Status.ESME_RSUBMITFAIL
-    return Status.ESME_RSYSERR
+    return status_for_33(pdu.status, pdu.COMMAND in _SUBMITS)
+
+
+def status_for_33(status: int, of_submit: bool = True) -> int:
+    """A status as a 3.3 peer may see it; ``of_submit``: of a submit_sm or submit_multi."""
+    if status < Status.ESME_RINVOPTPARSTREAM:
+        return status
+    return Status.ESME_RSUBMITFAIL if of_submit else Status.ESME_RSYSERR
 
 
 def state_for_33(state: MessageState) -> MessageState:

@@ -10,10 +10,13 @@ from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 
 from smsgw.message import Receipt
 from smsgw.smpp.constants import ESM_INTERMEDIATE, ESM_RECEIPT, RESPONSE
+from smsgw.smpp.data_sm import deliver_of
 from smsgw.smpp.pdu import (
+    AlertNotification,
     BindReceiver,
     BindTransceiver,
     BindTransmitter,
+    DataSm,
     DeliverSm,
     EnquireLink,
     Pdu,
@@ -38,8 +41,9 @@ class Esme(Peer):
     """One connection of an ESME.
 
     ``answer`` gives the command_status for a deliver_sm, or None to leave it without an answer;
-    it may be replaced. ``deliveries`` are the deliver_sm that came, receipts among them;
-    ``other`` is everything else that is no answer.
+    it may be replaced. ``deliveries`` are the deliver_sm that came, receipts among them, a data_sm
+    as the deliver_sm that says the same; ``data`` are the data_sm, ``alerts`` the
+    alert_notification. ``other`` is everything else that is no answer.
     """
 
     def __init__(self, keep: int = 100_000) -> None:
@@ -49,6 +53,8 @@ class Esme(Peer):
         self.answers_unbind = True
         self.deliveries: deque[DeliverSm] = deque(maxlen=keep)
         self.delivered_count = 0
+        self.data: deque[DataSm] = deque(maxlen=keep)
+        self.alerts: list[AlertNotification] = []
         self.other: list[Pdu] = []
         self.ended_why: str | None = None
         self._asked: dict[int, Deferred[Pdu]] = {}
@@ -123,7 +129,7 @@ class Esme(Peer):
         return self._watch.when(condition)
 
     def delivered(self, count: int) -> "Deferred[None]":
-        """Fires when ``count`` deliver_sm have come since the start."""
+        """Fires when ``count`` deliver_sm or data_sm have come since the start."""
         return self.when(lambda: self.delivered_count >= count)
 
     def closed(self) -> "Deferred[None]":
@@ -155,12 +161,17 @@ class Esme(Peer):
                     self.other.append(pdu)
                 else:
                     answers.append((waiting, pdu))
-            elif isinstance(pdu, DeliverSm):
-                self.deliveries.append(pdu)
+            elif isinstance(pdu, DeliverSm | DataSm):
+                if isinstance(pdu, DataSm):
+                    self.data.append(pdu)
+                delivery = deliver_of(pdu) if isinstance(pdu, DataSm) else pdu
+                self.deliveries.append(delivery)
                 self.delivered_count += 1
-                status = self.answer(pdu)
+                status = self.answer(delivery)
                 if status is not None:
                     out.append(pdu.response(status))
+            elif isinstance(pdu, AlertNotification):
+                self.alerts.append(pdu)
             elif isinstance(pdu, EnquireLink) and self.answers_enquiries:
                 out.append(pdu.response())
             elif isinstance(pdu, Unbind) and self.answers_unbind:

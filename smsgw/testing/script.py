@@ -100,6 +100,10 @@ class SmscScript:
     max_binds: int = _setting(0, integer(0, 10_000), "sessions at the same time; 0 = any number")
     bind_status: int = _setting(0, integer(0, 2**32 - 1), "status that refuses all binds")
 
+    # 3.3: no bind_transceiver, no TLVs either way, ids of eight hex digits (spec/smpp.md §4).
+    version: str = _setting("3.4", choice("3.4", "3.3"), "the SMPP that it speaks")
+    asks: bool = _setting(False, flag(), "query_sm, cancel_sm, replace_sm are served")
+
     # Answers.
     answer_delay_s: float = _setting(0.0, number(0, 3600), "from submit_sm to its response")
     refusals: dict[int, float] = field(
@@ -125,7 +129,11 @@ class SmscScript:
     )
     receipt_rate: float = _setting(0.0, number(0, 1_000_000), "receipts/s at most; 0 = any")
     receipt_window: int = _setting(100, integer(1, 10_000), "unanswered deliver_sm of a session")
+    receipt_marks: bool = _setting(True, flag(), "esm_class 0x04 in them")
     receipt_tlvs: bool = _setting(True, flag(), "receipted_message_id and message_state in them")
+    deliver: str = _setting(
+        "deliver_sm", choice("deliver_sm", "data_sm"), "what brings receipts and MO, from 3.4 on"
+    )
     deliver_timeout_s: float = _setting(
         30.0, number(0.1, 3600), "after which an unanswered deliver_sm is sent again"
     )

@@ -132,6 +132,7 @@ def main(arguments: Sequence[str]) -> None:
             *[_option(field) for field in attrs.fields(SmscScript) if "help" in field.metadata],
         ],
         help="Run a simulated SMSC to connect a carrier to. Times are in seconds, shares 0 to 1.",
+        epilog='With --mm4 it is a simulated MMSC: "smsgw simulate --mm4 --help".',
     )
     command.main(list(arguments), prog_name="smsgw simulate")
 

@@ -2,19 +2,21 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 
 from attrs import define
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import ServerFactory
 
 from smsgw.smpp.constants import TEMPORARY
-from smsgw.smpp.pdu import Bind, DeliverSm, SubmitSm
+from smsgw.smpp.pdu import Bind, DataSm, DeliverSm, Outbind, SubmitSm
 from smsgw.testing.messages import mobile_originated, receipt
 from smsgw.testing.peer import Agenda, Watch
 from smsgw.testing.script import THROTTLED, Plan, SmscScript
+from smsgw.testing.smsc_asked import Asked
 from smsgw.testing.smsc_session import Delivery, SmscSession
 
 _MO_TICK_S = 0.01  # MO of a high rate go out in batches, this far apart
@@ -30,6 +32,7 @@ class Counts:
     submits: int = 0  # submit_sm that arrived, whatever became of them
     accepted: int = 0
     refused: int = 0
+    tlvs_in_33: int = 0  # submits of a client that sent TLVs to an SMSC of 3.3
     silenced: int = 0
     responses_lost: int = 0
     receipts: int = 0  # sent, a second time too
@@ -44,7 +47,8 @@ class Counts:
 class Smsc(ServerFactory):
     """The factory of one simulated SMSC's connections, and all that they share.
 
-    ``submits`` are the submit_sm that arrived, ``binds`` the bind requests; both keep the last
+    ``submits`` are the submit_sm that arrived, a data_sm as the submit_sm that says the same;
+    ``data`` are the data_sm, ``binds`` the bind requests; all keep the last
     ``keep``.
     """
 
@@ -63,8 +67,10 @@ class Smsc(ServerFactory):
         self.now = now
         self.counts = Counts()
         self.submits: deque[SubmitSm] = deque(maxlen=keep)
+        self.data: deque[DataSm] = deque(maxlen=keep)
         self.binds: deque[Bind] = deque(maxlen=keep)
         self.sessions: list[SmscSession] = []  # open connections, bound or not
+        self.asked = Asked(keep)
         self.agenda = Agenda(clock, self.flush)
         self.waiting: deque[Delivery] = deque()  # for a session that has room
         self._watch = Watch()
@@ -97,10 +103,26 @@ class Smsc(ServerFactory):
         self.deliver(pdus, "mo")
         return len(pdus)
 
-    def deliver(self, pdus: "list[DeliverSm]", kind: str = "mo") -> None:
-        """Send any deliver_sm as soon as a session that receives has room."""
+    def deliver(self, pdus: "Sequence[DeliverSm | DataSm]", kind: str = "mo") -> None:
+        """Send any deliver_sm or data_sm as soon as a session that receives has room."""
         self.waiting.extend([Delivery(pdu, kind) for pdu in pdus])
         self.flush()
+
+    def alert(self, source: str, esme: str, *tlvs: tuple[int, bytes]) -> None:
+        """Tell every session that receives that a subscriber can be reached."""
+        for session in list(self.sessions):
+            session.alert(source, esme, *tlvs)
+
+    async def outbind(
+        self, reactor: object, port: int, system_id: str, password: str, host: str = "127.0.0.1"
+    ) -> SmscSession:
+        """Call a client, to be bound by it; the connection."""
+        session = SmscSession(self)
+        await connectProtocol(HostnameEndpoint(reactor, host, port), session)
+        pdu = Outbind(system_id=system_id.encode(), password=password.encode())
+        pdu.sequence = session.next_sequence()
+        session.send([pdu])
+        return session
 
     def send_raw(self, octets: bytes) -> None:
         """Send any octets on every open connection."""
@@ -161,7 +183,11 @@ class Smsc(ServerFactory):
     def receipt_pdu(self, pdu: SubmitSm, plan: Plan, id: str, submitted: float) -> DeliverSm:
         """The receipt of ``pdu``; ``submitted`` is in seconds since 1970."""
         times = (int(submitted * 1000), int(self.now() * 1000))
-        return receipt(pdu, id, plan.state, times, self.script.receipt_tlvs)
+        tlvs = self.script.receipt_tlvs and self.script.version != "3.3"
+        made = receipt(pdu, id, plan.state, times, tlvs)
+        if not self.script.receipt_marks:
+            made.esm_class = 0
+        return made
 
     def flush(self) -> None:
         """Give what waits to the sessions that receive and have room, in turns."""
@@ -219,6 +245,7 @@ class Smsc(ServerFactory):
         self.agenda.add(max(1 / script.mo_rate, _MO_TICK_S), self._traffic, start, sent + due)
 
     def _receipt_due(self, pdu: SubmitSm, plan: Plan, id: str, submitted: float) -> None:
+        plan = self.asked.plan(pdu, plan)
         self.waiting.append(Delivery(self.receipt_pdu(pdu, plan, id, submitted), "receipt"))
 
     def _token(self) -> bool:

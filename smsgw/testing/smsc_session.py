@@ -8,16 +8,24 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from smsgw.smpp.constants import RESPONSE, Status, Tag
+from smsgw.smpp.data_sm import delivery_of, submit_of
 from smsgw.smpp.faults import FramingFault
 from smsgw.smpp.pdu import (
+    AlertNotification,
     Bind,
     BindReceiver,
+    BindTransceiver,
     BindTransmitter,
+    CancelSm,
+    DataSm,
+    DataSmResp,
     DeliverSm,
     DeliverSmResp,
     EnquireLink,
     GenericNack,
     Pdu,
+    QuerySm,
+    ReplaceSm,
     SubmitSm,
     Unbind,
     UnbindResp,
@@ -31,9 +39,9 @@ if TYPE_CHECKING:
 
 @define
 class Delivery:
-    """A deliver_sm on its way, and what it is: "receipt" or "mo"."""
+    """A deliver_sm or data_sm on its way, and what it is: "receipt" or "mo"."""
 
-    pdu: DeliverSm
+    pdu: DeliverSm | DataSm
     kind: str
 
 
@@ -105,8 +113,11 @@ class SmscSession(Peer):
             if not self.open:
                 break
             if isinstance(pdu, SubmitSm):
-                self._submit(pdu, out)
-            elif isinstance(pdu, DeliverSmResp | GenericNack):
+                self._submit(pdu, out, pdu)
+            elif isinstance(pdu, DataSm):
+                self.smsc.data.append(pdu)
+                self._submit(submit_of(pdu), out, pdu)
+            elif isinstance(pdu, DeliverSmResp | DataSmResp | GenericNack):
                 self._answered(pdu)
             elif self.smsc.script.deaf:
                 continue
@@ -114,6 +125,8 @@ class SmscSession(Peer):
                 out.append(pdu.response())
             elif isinstance(pdu, Bind):
                 self._bind(pdu, out)
+            elif isinstance(pdu, QuerySm | CancelSm | ReplaceSm) and self.smsc.script.asks:
+                out.append(self.smsc.asked.answer(pdu, self.smsc.now()))
             elif isinstance(pdu, Unbind):
                 self.receives = self.transmits = False
                 out.append(pdu.response())
@@ -133,6 +146,10 @@ class SmscSession(Peer):
     def _bind(self, pdu: Bind, out: list[Pdu]) -> None:
         smsc, script = self.smsc, self.smsc.script
         smsc.binds.append(pdu)
+        if script.version == "3.3" and isinstance(pdu, BindTransceiver):
+            smsc.counts.binds_refused += 1
+            out.append(GenericNack(sequence=pdu.sequence, status=Status.ESME_RINVCMDID))
+            return
         status = script.bind_status
         if self.bound or (
             script.max_binds and sum(s.bound for s in smsc.sessions) >= script.max_binds
@@ -147,7 +164,7 @@ class SmscSession(Peer):
             out.append(pdu.response(status))
             return
         smsc.counts.binds += 1
-        self.version = pdu.interface_version
+        self.version = 0x33 if script.version == "3.3" else pdu.interface_version
         self.system_id = pdu.system_id
         # A client before 3.4 knows no TLVs (spec/smpp.md §5).
         tlvs = [put(Tag.SC_INTERFACE_VERSION, 0x34)] if self.version >= 0x34 else []
@@ -163,11 +180,12 @@ class SmscSession(Peer):
             smsc.traffic()
             smsc.flush()
 
-    def _submit(self, pdu: SubmitSm, out: list[Pdu]) -> None:
+    def _submit(self, pdu: SubmitSm, out: list[Pdu], came: SubmitSm | DataSm) -> None:
+        """Take a message, which came as ``came``."""
         smsc, script = self.smsc, self.smsc.script
         if not self.transmits:
             if not script.deaf:
-                out.append(pdu.response(Status.ESME_RINVBNDSTS))
+                out.append(came.response(Status.ESME_RINVBNDSTS))
             return
         smsc.counts.submits += 1
         smsc.submits.append(pdu)
@@ -183,9 +201,10 @@ class SmscSession(Peer):
             return
         if plan.status:
             smsc.counts.refused += 1
-            self._answer([pdu.response(plan.status)] * plan.responses, out)
+            self._answer([came.response(plan.status)] * plan.responses, out)
             return
         smsc.counts.accepted += 1
+        smsc.counts.tlvs_in_33 += bool(self.version < 0x34 and came.tlvs)
         response_id, receipt_id = smsc.allot(self.version < 0x34)
         if plan.early and plan.receipts:
             self._early([Delivery(smsc.receipt_pdu(pdu, plan, receipt_id, smsc.now()), "receipt")])
@@ -193,7 +212,9 @@ class SmscSession(Peer):
             smsc.receipt(pdu, plan, receipt_id, script.answer_delay_s + script.delay_s)
         if not plan.responses:
             smsc.counts.responses_lost += 1
-        response = pdu.response(message_id=response_id.encode())
+        response = came.response(message_id=response_id.encode())
+        if script.asks:
+            smsc.asked.keep(response_id.encode(), pdu, plan, smsc.now() + script.delay_s)
         self._answer([response] * plan.responses, out)
 
     def _answer(self, responses: list[Pdu], out: list[Pdu]) -> None:
@@ -211,7 +232,7 @@ class SmscSession(Peer):
         if receiver is not None:
             receiver.deliver(deliveries)
 
-    def _answered(self, pdu: DeliverSmResp | GenericNack) -> None:
+    def _answered(self, pdu: DeliverSmResp | DataSmResp | GenericNack) -> None:
         found = self.outstanding.pop(pdu.sequence, None)
         if found is not None:
             self.smsc.answered(found[0], pdu.status)
@@ -222,7 +243,10 @@ class SmscSession(Peer):
         """Send ``deliveries`` in one write."""
         now = self.smsc.clock.seconds()
         counts = self.smsc.counts
+        by_data = self.smsc.script.deliver == "data_sm" and self.version >= 0x34
         for delivery in deliveries:
+            if by_data and isinstance(delivery.pdu, DeliverSm):
+                delivery.pdu = delivery_of(delivery.pdu)
             delivery.pdu.sequence = self.next_sequence()
             self.outstanding[delivery.pdu.sequence] = (delivery, now)
             if delivery.kind == "mo":
@@ -230,6 +254,21 @@ class SmscSession(Peer):
             else:
                 counts.receipts += 1
         self.send([delivery.pdu for delivery in deliveries])
+
+    def alert(self, source: str, esme: str, *tlvs: tuple[int, bytes]) -> None:
+        """Tell the other end, at the address ``esme``, that a subscriber can be reached."""
+        if self.receives:
+            pdu = AlertNotification(
+                sequence=self.next_sequence(),
+                source_addr_ton=1,
+                source_addr_npi=1,
+                source_addr=source.encode(),
+                esme_addr_ton=1,
+                esme_addr_npi=1,
+                esme_addr=esme.encode(),
+                tlvs=list(tlvs),
+            )
+            self.send([pdu])
 
     def unbind(self) -> None:
         """Ask the other end to end the session."""

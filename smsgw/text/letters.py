@@ -30,9 +30,12 @@ class Letter:
     octets: bytes
 
 
-def message_letter(reading: Reading, recipient: str, prefix: str, name: str, domain: str) -> Letter:
+def message_letter(
+    reading: Reading, recipient: str, prefix: str, name: str, domain: str, reply_to: str = ""
+) -> Letter:
     """A message for a target (A-D14). ``name`` is the left side of its Message-ID, the same at
-    every retry; ``domain`` that of SMS addresses."""
+    every retry; ``domain`` that of SMS addresses. A mail to ``reply_to`` becomes an SMS to who sent
+    the message."""
     plus = prefix == "+"
     own = e123 if plus else str
     when = reading.iso if plus else reading.plain_time
@@ -49,7 +52,43 @@ def message_letter(reading: Reading, recipient: str, prefix: str, name: str, dom
         ("X-SMS-Via", own(reading.via)),
     ]
     mail = _mail(f"SMS from {own(reading.oa)}", reading.oa, recipient, name, domain, reading.at)
+    _answered_at(mail, reply_to, reading.da)
     return _letter(mail, f"sms@{domain}", recipient, headers, body)
+
+
+@frozen
+class Attached:
+    """A file of a mail."""
+
+    type: str
+    name: str
+    charset: str  # of text
+    octets: bytes
+
+
+def multimedia_letter(
+    reading: Reading,
+    subject: str,
+    files: Sequence[Attached],
+    recipient: str,
+    name: str,
+    domain: str,
+    reply_to: str = "",
+) -> Letter:
+    """A multimedia message for a mailbox: its text, and its media attached."""
+    headers = [("X-MMS-OA", reading.oa), ("X-MMS-DA", reading.da), ("X-MMS-SCTS", reading.iso)]
+    title = " ".join(_CONTROL.sub(" ", subject).split())
+    mail = _mail(f"MMS from {reading.oa}", reading.oa, recipient, name, domain, reading.at)
+    _answered_at(mail, reply_to, reading.da)
+    if title:
+        mail.replace_header("Subject", title)
+    _fill(mail, headers, reading.text)
+    for one in files:
+        main, _, sub = one.type.partition("/")
+        mail.add_attachment(one.octets, maintype=main, subtype=sub, filename=one.name)
+        if one.charset:
+            list(mail.iter_attachments())[-1].set_param("charset", one.charset)
+    return Letter(f"sms@{domain}", recipient, mail.as_bytes())
 
 
 def relay_letter(reading: Reading, recipient: str, id: int, name: str, domain: str) -> Letter:
@@ -115,6 +154,13 @@ def _visible(text: str) -> str:
     return _NOT_VISIBLE.sub("?", text)
 
 
+def _answered_at(mail: EmailMessage, reply_to: str, number: str) -> None:
+    """``reply_to`` names who is answered, the name in front the ``number`` that answers."""
+    if reply_to:
+        local, _, host = reply_to.rpartition("@")
+        mail["Reply-To"] = Address(_visible(number), username=local, domain=host)
+
+
 def _mail(
     subject: str, sender: str, recipient: str, name: str, domain: str, at: datetime
 ) -> EmailMessage:
@@ -131,9 +177,13 @@ def _mail(
 
 
 def _letter(mail: EmailMessage, sender: str, recipient: str, headers: Headers, body: str) -> Letter:
+    _fill(mail, headers, body)
+    return Letter(sender, recipient, mail.as_bytes())
+
+
+def _fill(mail: EmailMessage, headers: Headers, body: str) -> None:
     for name, value in headers:
         if value:
             mail[name] = _visible(value)
     # Control characters do not survive on the way as they are, and NUL is not allowed.
     mail.set_content(body, charset="utf-8", cte="base64" if _CONTROL.search(body) else None)
-    return Letter(sender, recipient, mail.as_bytes())

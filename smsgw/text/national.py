@@ -4,7 +4,7 @@
 import codecs
 from functools import lru_cache
 
-from smsgw.text import gsm
+from smsgw.text import gsm, south_asian
 from smsgw.text.gsm import ESC
 
 SINGLE = 0x24  # elements of a user data header: this replaces the extension table
@@ -24,6 +24,7 @@ _LOCKING_TABLES = {
         "@£$¥êéúíóç\nÔô\rÁáΔ_ªÇÀ∞^\\€Ó|\ufffeÂâÊÉ !\"#º%&'()*+,-./"
         f"{_DIGITS}Í{_UPPER}ÃÕÚÜ§~{_LOWER}ãõ`üà"
     ),
+    **south_asian.LOCKING,
 }
 _SINGLE_TABLES = {
     TURKISH: {0x47: "Ğ", 0x49: "İ", 0x53: "Ş", 0x63: "ç", 0x67: "ğ", 0x69: "ı", 0x73: "ş"},
@@ -37,6 +38,7 @@ _SINGLE_TABLES = {
         0x4F: "Ó", 0x55: "Ú", 0x5B: "Ã", 0x5C: "Õ", 0x61: "Â", 0x69: "í", 0x6F: "ó", 0x75: "ú",
         0x7B: "ã", 0x7C: "õ", 0x7F: "â",
     },
+    **south_asian.SINGLE,
 }  # fmt: skip
 
 

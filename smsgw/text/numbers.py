@@ -56,6 +56,14 @@ def detect_source(text: str, ton: int, country: str) -> Source | Reason:
     return Reason.BAD_SOURCE_TON
 
 
+def long_source(text: str) -> Source | Reason:
+    """A sender of 16 digits, which no numbering plan has: two dialects take them (W-D20, section 7
+    of ``spec/aql.md``), and carriers as they are."""
+    if len(text) == MAX_DIGITS + 1 and text.isascii() and text.isdigit():
+        return text, UNKNOWN, ISDN
+    return Reason.BAD_SOURCE
+
+
 def _detected(text: str, country: str) -> Source | Reason:
     if not _all_digits(text.removeprefix("+")):
         return _alphanumeric(text) if text != "+" else Reason.BAD_SOURCE

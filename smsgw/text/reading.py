@@ -39,7 +39,9 @@ def read(message: Message, time_zone: str = "UTC") -> Reading:
     """The reading of ``message``; times in ``time_zone`` (a name of the IANA data base)."""
     header, octets = _user_data(message)
     text = message.text
-    if text is None:
+    if message.kind == "mms" and message.multimedia is not None:
+        text = message.multimedia.text
+    elif text is None:
         text = coding.decode(message.data_coding, octets, header)
     if text is None:
         text = octets.decode("latin-1")

@@ -20,6 +20,14 @@ allow = ["127.0.0.0/8"]
 binds = 4
 window = 50
 
+[[account.credential]]
+kind = "smpp"
+username = "acmedata"
+password = "secret12"
+allow = ["127.0.0.0/8"]
+window = 50
+deliver = "data_sm"
+
 [[account.number]]
 address = "447700900000"
 targets = ["smpp"]

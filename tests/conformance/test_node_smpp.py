@@ -237,3 +237,58 @@ def test_a_submit_replaces_what_is_pending(play):
     assert (first["status"], second["status"]) == (0, 0)
     assert first["message_id"] == second["message_id"]
     assert [answer["status"] for answer in report["asks"]] == [0]
+
+
+def sme(number: str) -> dict:
+    """A destination of submit_multi."""
+    return {"dest_addr_ton": 1, "dest_addr_npi": 1, "destination_addr": number}
+
+
+def test_one_request_submits_to_many(play, gateway):
+    """E-D29: submit_multi to numbers and a list; its id is that of receipts and of query_sm."""
+    gateway.cli("list", "create", "--type", "contact", "acme", "staff")
+    gateway.cli("list", "add", "acme", "staff", "447700900126", "447700900127")
+    many = {
+        **BY_ACME,
+        "dest_address": [sme("447700900123"), {"dl_name": "staff"}, sme("12")],
+        "registered_delivery": 1,
+        "short_message": "Hello all",
+    }
+    report = play(asks=(ask("submit_multi", None, **many), ask("query_sm", "ask")), receipts=3)
+    answer, state = report["asks"]
+    assert (answer["command"], answer["status"]) == ("submit_multi_resp", 0)
+    assert answer["unsuccess"] == [{**sme("12"), "error_status_code": 0x0B}]
+    assert receipted(report) == [answer["message_id"]] * 3
+    sources = {receipt["source"] for receipt in report["receipts"]}
+    assert sources == {"447700900123", "447700900126", "447700900127"}
+    assert (state["status"], state["message_id"]) == (0, answer["message_id"])
+
+
+def test_requests_to_many_that_cannot_be_have_their_statuses(play):
+    """Unknown lists, no destination left, all of them refused."""
+    fields = {**BY_ACME, "short_message": "Hello"}
+    report = play(
+        asks=tuple(
+            ask("submit_multi", None, dest_address=addresses, **fields)
+            for addresses in ([{"dl_name": "nobody"}], [], [sme("12"), sme("13")])
+        )
+    )
+    assert [answer["status"] for answer in report["asks"]] == [0x34, 0x33, 0x0B]
+
+
+def test_a_data_sm_is_answered_and_its_receipt_comes(play):
+    """E-D29: by data_sm as well, to a login that says so; without a payload it is refused."""
+    data = {**BY_ACME, **sme("447700900123"), "registered_delivery": 1}
+    report = play(
+        asks=(
+            ask("data_sm", None, message_payload="Hello " * 60, **data),
+            ask("data_sm", None, **data),
+        ),
+        receipts=1,
+        system_id="acmedata",
+    )
+    answer, refused = report["asks"]
+    assert (answer["command"], answer["status"], refused["status"]) == ("data_sm_resp", 0, 0xC3)
+    assert receipted(report) == [answer["message_id"]]
+    assert report["receipts"][0]["command"] == "data_sm"
+    assert report["receipts"][0]["receipted_message_id"] == answer["message_id"]

@@ -8,6 +8,7 @@ import smpplib.client
 import smpplib.consts
 import smpplib.exceptions
 import smpplib.gsm
+import smpplib.smpp
 
 MESSAGE_TYPE = 0x3C  # bits of esm_class
 RECEIPT_TYPE = 0x04
@@ -233,3 +234,23 @@ def test_a_message_is_queried(esme):
     esme.query_message(message_id="0" * 32, source_addr="ACME")
     esme.until(lambda: bool(refused))
     assert refused == [("query_sm_resp", smpplib.consts.SMPP_ESME_RINVMSGID)]
+
+
+def test_a_data_sm_is_answered_and_its_receipt_comes(esme):
+    """E-D29: the text is in message_payload, the id in data_sm_resp and in the receipt."""
+    pdu = smpplib.smpp.make_pdu(
+        "data_sm",
+        client=esme,
+        source_addr_ton=smpplib.consts.SMPP_TON_ALNUM,
+        source_addr="ACME",
+        dest_addr_ton=smpplib.consts.SMPP_TON_INTL,
+        dest_addr_npi=smpplib.consts.SMPP_NPI_ISDN,
+        destination_addr="447700900123",
+        registered_delivery=True,
+        message_payload=b"Hello",
+    )
+    esme.send_pdu(pdu)
+    answer = esme.read_pdu()
+    assert (answer.command, answer.sequence, answer.status) == ("data_sm_resp", pdu.sequence, 0)
+    esme.until(lambda: esme.deliveries)
+    assert list(esme.receipts()) == [answer.message_id]

@@ -26,10 +26,12 @@ from smsgw.smpp.codec import encode_all
 from smsgw.smpp.constants import Status, Tag
 from smsgw.smpp.events import MisuseError
 from smsgw.smpp.pdu import (
+    AlertNotification,
     BindReceiver,
     BindTransceiver,
     BindTransmitter,
     DataSm,
+    DataSmResp,
     DeliverSm,
     DeliverSmResp,
     GenericNack,
@@ -112,6 +114,7 @@ class Journey:
         self.waits: list[str] = []
         self.answers: list[tuple[object, Any]] = []
         self.batches: list[list[DeliverSm]] = []
+        self.alerts: list[AlertNotification] = []
         self.then: Any = None
 
     def link_up(self, link: CarrierLink) -> None:
@@ -119,6 +122,9 @@ class Journey:
 
     def link_waits(self, link: CarrierLink, reason: str) -> None:
         self.waits.append(reason)
+
+    def alerted(self, link: CarrierLink, pdu: AlertNotification) -> None:
+        self.alerts.append(pdu)
 
     def link_down(self, link: CarrierLink, reason: str) -> None:
         self.events.append(f"down: {reason}")
@@ -245,13 +251,22 @@ class TestCarrierLink(TestCase):
             assert link.reason.startswith("cannot connect: Connection was refused")
             self.wait_for_attempt(delay, delay)
 
-    def test_chance_shortens_the_intervals(self) -> None:
+    def test_chance_lengthens_the_intervals(self) -> None:
         """So that links which were lost together do not come back together."""
         link = self.link(random=1.0)
         link.start()
-        for delay in (0.75, 1.5, 3):
+        for delay in (1.25, 2.5, 5):
             self.carrier.refuse()
             self.wait_for_attempt(delay, delay)
+
+    def test_a_carrier_that_wants_30_s_gets_them(self) -> None:
+        """With reconnect_s = 30 never less than that, whatever chance says (L-R5, L-D5)."""
+        link = self.link(evolve(SETTINGS, reconnect_min_s=30.0), random=0.0)
+        link.start()
+        peer = self.carrier.accept()
+        peer.bind()
+        peer.close()
+        self.wait_for_attempt(30, 30)
 
     def test_a_good_bind_starts_the_intervals_anew(self) -> None:
         """The next loss is followed by the least interval."""
@@ -399,11 +414,50 @@ class TestCarrierLink(TestCase):
         link.respond([DeliverSmResp(sequence=new.sequence)])
         assert peer.said() == [DeliverSmResp(sequence=1)]
 
-    def test_an_operation_not_served_is_answered(self) -> None:
-        """data_sm from a carrier gets its response with 0x03."""
+    def test_a_data_sm_is_a_delivery_and_is_answered_in_kind(self) -> None:
+        """Among deliver_sm, by its own response; also after a reconnect never by another's."""
+        link, peer = self.up()
+        data = DataSm(sequence=4, tlvs=[(int(Tag.MESSAGE_PAYLOAD), b"Hi")])
+        peer.say(DeliverSm(sequence=3, short_message=b"Ho"), data)
+        first, second = self.journey.batches.pop()
+        assert [first.short_message, second.short_message] == [b"Ho", b"Hi"]
+        link.respond(
+            [
+                DeliverSmResp(sequence=second.sequence, status=0x64),
+                DeliverSmResp(sequence=first.sequence),
+            ]
+        )
+        assert peer.said() == [DataSmResp(sequence=4, status=0x64), DeliverSmResp(sequence=3)]
+        peer.say(data)
+        (late,) = self.journey.batches.pop()
+        peer.close()
+        self.clock.advance(1)
+        peer = self.carrier.accept()
+        peer.bind()
+        peer.say(DeliverSm(sequence=4))
+        (new,) = self.journey.batches.pop()
+        link.respond([DeliverSmResp(sequence=late.sequence), DeliverSmResp(sequence=new.sequence)])
+        assert peer.said() == [DeliverSmResp(sequence=4)]
+
+    def test_a_data_sm_that_cannot_be_passed_on_is_refused(self) -> None:
+        """Without payload 0xC3, with an address that is too long 0x0A or 0x0B."""
         _, peer = self.up()
-        peer.say(DataSm(sequence=4))
-        assert peer.said() == [DataSm(sequence=4).response(Status.ESME_RINVCMDID)]
+        peer.say(DataSm(sequence=4), DataSm(sequence=5, source_addr=b"4" * 21))
+        assert [(pdu.sequence, pdu.status) for pdu in peer.said()] == [(4, 0xC3), (5, 0x0A)]
+        assert self.journey.batches == []
+
+    def test_an_alert_is_handed_on_and_not_answered(self) -> None:
+        """alert_notification has no response (SMPP 3.4 §4.12)."""
+        _, peer = self.up()
+        peer.say(AlertNotification(sequence=4, source_addr=b"447700900123"))
+        assert [pdu.source_addr for pdu in self.journey.alerts] == [b"447700900123"]
+        assert peer.said() == []
+
+    def test_an_operation_that_is_no_carriers_is_answered(self) -> None:
+        """submit_sm from a carrier gets its response with 0x04."""
+        _, peer = self.up()
+        peer.say(SubmitSm(sequence=4))
+        assert peer.said() == [SubmitSm(sequence=4).response(Status.ESME_RINVBNDSTS)]
 
     def test_a_silent_carrier_is_asked_and_then_given_up(self) -> None:
         """enquire_link after enquire_s; without an answer the link is lost and comes back."""

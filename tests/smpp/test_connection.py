@@ -14,6 +14,7 @@ from smsgw.smpp.connection import SmppConnection
 from smsgw.smpp.constants import Status, Tag
 from smsgw.smpp.events import Answer, MisuseError, Timers
 from smsgw.smpp.pdu import (
+    AlertNotification,
     Bind,
     BindTransceiver,
     DeliverSm,
@@ -246,6 +247,15 @@ class TestConnection(TestCase):
         assert bench.transport.producerState == "producing"
         bench.clock.advance(100)
         assert not bench.transport.aborted
+
+    def test_a_peer_that_does_not_read_is_not_notified(self) -> None:
+        """What has no response would pile up without bound (I5); the next one goes out again."""
+        bench = Bench(Role.SMSC)
+        bench.transport.producer.pauseProducing()
+        bench.connection.notify(AlertNotification(source_addr=b"1"))
+        bench.transport.producer.resumeProducing()
+        bench.connection.notify(AlertNotification(source_addr=b"2"))
+        assert [pdu.source_addr for pdu in bench.transport.said()] == [b"2"]
 
     def test_a_peer_that_does_not_read_for_long_is_cut_off(self) -> None:
         """After stall_s the connection is reset: what it does not read takes no memory for ever."""

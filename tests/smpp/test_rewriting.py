@@ -167,6 +167,11 @@ class TestPacked:
             "e8329bfd4697d9ec37"
         )
 
+    def test_an_octet_that_is_no_septet_is_a_question_mark(self) -> None:
+        """Clients that take data_coding 0 for Latin-1 hold up nobody (I5, I7)."""
+        packed = written(b"caf\xe9", 0, packed=True).short_message
+        assert packed == written(b"caf?", 0, packed=True).short_message
+
     def test_a_full_part_fills_its_octets(self) -> None:
         """160 septets, or 153 after a header and a fill bit, are 140 octets."""
         assert len(written(b"x" * 160, 0, packed=True).short_message) == 140
@@ -242,6 +247,9 @@ class TestNational:
             (b"447700900123", 0, (b"447700900123", 0)),
             (b"0ACME", 0, (b"0ACME", 0)),
             (b"80888", 3, (b"80888", 3)),
+            (b"0" * 20, 2, (b"0" * 20, 2)),  # longer than any number can be
+            (b"7" * 13, 2, (b"44" + b"7" * 13, 1)),
+            (b"7" * 14, 2, (b"7" * 14, 2)),
         ],
     )
     def test_national_numbers_are_read(

@@ -16,10 +16,11 @@ from twisted.trial.unittest import TestCase
 
 from smsgw.login import Login
 from smsgw.refusals import Reason, Refusal
-from smsgw.smpp.codec import encode_all
+from smsgw.smpp.codec import encode, encode_all
 from smsgw.smpp.constants import Command, Status, Tag
 from smsgw.smpp.events import MisuseError
 from smsgw.smpp.pdu import (
+    AlertNotification,
     Bind,
     BindReceiver,
     BindTransceiver,
@@ -35,6 +36,8 @@ from smsgw.smpp.pdu import (
     QuerySm,
     QuerySmResp,
     ReplaceSm,
+    SmeAddress,
+    SubmitMulti,
     SubmitSm,
     SubmitSmResp,
     Unbind,
@@ -56,6 +59,7 @@ class Doorkeeper:
         self.asked: list[tuple[str, str, str]] = []
         self.events: list[tuple[str, EsmeSession]] = []
         self.batches: list[list[SubmitSm]] = []
+        self.others: list[list[SubmitMulti | DataSm]] = []
         self.questions: list[QuerySm | CancelSm | ReplaceSm] = []
         self.deliveries: list[tuple[object, int | None]] = []
         self.then: Any = None
@@ -82,6 +86,9 @@ class Doorkeeper:
         self.batches.append(pdus)
         if self.then:
             self.then(session, pdus)
+
+    def send(self, session: EsmeSession, pdus: list[SubmitMulti | DataSm]) -> None:
+        self.others.append(pdus)
 
     def ask(self, session: EsmeSession, pdus: list[QuerySm | CancelSm | ReplaceSm]) -> None:
         self.questions += pdus
@@ -376,15 +383,59 @@ class TestServer(TestCase):
             self.gate.answer = Login(account="acme", credential="acme", window=window)
             assert self.bound_client().session.room == room
 
-    def test_operations_not_served_are_answered_in_kind(self) -> None:
-        """By their own response with 0x03; the submits among them are served."""
+    def test_messages_by_other_operations_are_one_batch_of_their_own(self) -> None:
+        """data_sm and submit_multi of one read; each has one place in the window."""
         client = self.bound_client()
-        answers = client.say(DataSm(sequence=2), SubmitSm(sequence=3), DataSm(sequence=4))
-        assert [(pdu.COMMAND, pdu.status) for pdu in answers] == [
-            (Command.DATA_SM_RESP, 0x03),
-            (Command.DATA_SM_RESP, 0x03),
-        ]
+        multi = SubmitMulti(sequence=4, dest_addresses=[SmeAddress(1, 1, b"44"), SmeAddress()])
+        [late] = client.say(DataSm(sequence=2), SubmitSm(sequence=3), multi, DataSm(sequence=5))
         assert [pdu.sequence for pdu in self.gate.batches[0]] == [3]
+        assert [pdu.sequence for pdu in self.gate.others[0]] == [2, 4]
+        assert (late.COMMAND, late.sequence, late.status) == (Command.DATA_SM_RESP, 5, 0x58)
+
+    def test_an_illegal_submit_multi_says_what_is_wrong_with_it(self) -> None:
+        """No destination 0x33, a dest_flag that is none 0x40, in its own response."""
+        client = self.bound_client()
+        good = encode(SubmitMulti(sequence=2, dest_addresses=[SmeAddress(1, 1, b"44")]))
+        for at, octet, status in ((20, b"\0", 0x33), (20, b"\xff", 0x33), (21, b"\3", 0x40)):
+            client.protocol.dataReceived(good[:at] + octet + good[at + 1 :])
+            [answer] = client.transport.said()
+            assert (answer.COMMAND, answer.status) == (Command.SUBMIT_MULTI_RESP, status)
+        assert self.gate.others == []
+
+    def test_a_login_may_want_data_sm(self) -> None:
+        """In place of deliver_sm, answered alike; not without TLVs, and not on link (L-R17)."""
+        self.gate.answer = evolve(self.gate.answer, deliver="data_sm")
+        client = self.bound_client()
+        client.session.deliver([(DeliverSm(short_message=b"Hi"), "a")])
+        [sent] = client.transport.said()
+        assert sent.tlvs == [(Tag.MESSAGE_PAYLOAD, b"Hi")]
+        client.say(sent.response(0x64))
+        assert self.gate.deliveries == [("a", 0x64)]
+        for other in (
+            self.bound_client(pdu=bind(BindReceiver, version=0x33)),
+            self.bound_client(LINK),
+        ):
+            other.session.deliver([(DeliverSm(short_message=b"Hi"), "b")])
+            [sent] = other.transport.said()
+            assert isinstance(sent, DeliverSm)
+
+    def test_an_alert_is_told_beside_the_window(self) -> None:
+        """alert_notification has no response; it is for sessions of 3.4 that receive."""
+        self.gate.answer = evolve(self.gate.answer, window=1)
+        client = self.bound_client()
+        client.session.deliver([(DeliverSm(), "a")])
+        client.transport.said()
+        assert client.session.hears_alerts
+        client.session.alert(AlertNotification(source_addr=b"447700900123"))
+        [alert] = client.transport.said()
+        assert (alert.source_addr, client.session.room) == (b"447700900123", 0)
+        for profile, cls, version in (
+            (STANDARD, BindTransmitter, 0x34),
+            (STANDARD, BindReceiver, 0x33),
+            (LINK, BindTransceiver, 0x34),
+        ):
+            other = self.bound_client(profile, bind(cls, version))
+            assert not other.session.hears_alerts
 
     def test_questions_about_messages_are_handed_on(self) -> None:
         """query_sm, cancel_sm and replace_sm; they have places in the window as submits do."""
@@ -403,8 +454,11 @@ class TestServer(TestCase):
         client.say(bind())
         client.say(SubmitSm(sequence=2))
         done = listener.drain()
-        answers = client.say(QuerySm(sequence=3))
-        assert (answers[0].COMMAND, answers[0].status) == (Command.QUERY_SM_RESP, 0x08)
+        answers = client.say(QuerySm(sequence=3), DataSm(sequence=4))
+        assert [(pdu.COMMAND, pdu.status) for pdu in answers] == [
+            (Command.QUERY_SM_RESP, 0x08),
+            (Command.DATA_SM_RESP, 0x08),
+        ]
         client.session.abort("over")
         client.close()
         self.successResultOf(done)
@@ -412,11 +466,10 @@ class TestServer(TestCase):
     def test_on_link_operations_not_served_are_nacked(self) -> None:
         """L-D11: generic_nack with 0x03, and the session stays."""
         client = self.bound_client(LINK)
-        answers = client.say(QuerySm(sequence=2), DataSm(sequence=3))
-        assert answers == [
-            GenericNack(sequence=2, status=0x03),
-            GenericNack(sequence=3, status=0x03),
-        ]
+        multi = SubmitMulti(sequence=4, dest_addresses=[SmeAddress(1, 1, b"44")])
+        answers = client.say(QuerySm(sequence=2), DataSm(sequence=3), multi)
+        assert answers == [GenericNack(sequence=n, status=0x03) for n in (2, 3, 4)]
+        assert self.gate.others == []
         assert not client.transport.closed
 
     def test_the_status_of_each_delivery_is_told(self) -> None:

@@ -292,10 +292,10 @@ def test_alert_notification_has_no_answer_and_no_place_in_the_window() -> None:
 
 @pytest.mark.parametrize("pdu", [Outbind(sequence=5), AlertNotification(sequence=5)])
 def test_what_only_an_smsc_says_is_nacked_when_a_client_says_it(pdu: Pdu) -> None:
-    """Operations without a response of their own are refused by generic_nack."""
-    server = smsc("trx")
-    server.receive(encode(pdu), 0.0)
-    assert said(server) == [GenericNack(sequence=5, status=Status.ESME_RINVBNDSTS)]
+    """Operations without a response: generic_nack with 0x03, before a bind with 0x04 (L-D11)."""
+    for server, status in ((smsc("trx"), Status.ESME_RINVCMDID), (smsc(), Status.ESME_RINVBNDSTS)):
+        server.receive(encode(pdu), 0.0)
+        assert said(server) == [GenericNack(sequence=5, status=status)]
 
 
 def test_the_picture_in_the_documentation_is_drawn_from_the_table() -> None:
@@ -412,6 +412,21 @@ def test_any_headers_in_any_order_are_survived(pdus: list[bytes], role: object) 
         session.receive(octets, 1.0)
     answers = said(session)
     assert len(answers) <= len(pdus) + 1
+
+
+@pytest.mark.parametrize(("kind", "goes"), [("tx", False), ("rx", True), ("trx", True)])
+def test_a_notification_is_in_no_window(kind: str, goes: bool) -> None:
+    """alert_notification awaits nothing; nothing happens where we may not send it, nor at the
+    end."""
+    server = smsc(kind, window_out=1)
+    server.notify(AlertNotification(source_addr=b"447700900123"), 1.0)
+    alerts = said(server)
+    assert [pdu.sequence for pdu in alerts] == ([1] if goes else [])
+    assert server.outstanding == 0
+    assert server.room == (1 if goes else 0)
+    server.end("over")
+    server.notify(AlertNotification(), 2.0)
+    assert said(server) == []
 
 
 # Versions

@@ -1,11 +1,13 @@
 """National shift tables: read as 3GPP TS 23.038 annex A has them, and written where they help."""
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from smsgw.message import UDHI, Message
-from smsgw.text import coding, gsm, national, reading
+from smsgw.text import coding, gsm, national, reading, south_asian
 
 TR, ES, PT = national.TURKISH, national.SPANISH, national.PORTUGUESE
 
@@ -44,6 +46,84 @@ def test_locking_shift_tables(language: int, octets: bytes, text: str) -> None:
     assert national.decode(octets, locking=language) == text
 
 
+@pytest.mark.parametrize(
+    ("language", "locked", "text"),
+    [
+        (south_asian.BENGALI, b"\x40\x50\x01\x46\x50", "বাংলা"),
+        (south_asian.GUJARATI, b"\x17\x53\x1d\x44\x50\x27\x52", "ગુજરાતી"),
+        (south_asian.HINDI, b"\x2f\x42\x4c\x5f\x27\x59 1:30", "नमस्ते 1:30"),
+        (south_asian.KANNADA, b"\x15\x2f\x5f\x2f\x24", "ಕನ್ನಡ"),
+        (south_asian.MALAYALAM, b"\x42\x46\x43\x50\x47\x01.", "മലയാളം."),
+        (south_asian.ORIYA, b"\x13\x24\x4e\x51\x03", "ଓଡ଼ିଅ"),
+        (south_asian.PUNJABI, b"\x3d\x7b\x1d\x50\x40\x52", "ਪੰਜਾਬੀ"),
+        (south_asian.TAMIL, b"\x27\x42\x51\x48\x5f", "தமிழ்"),
+        (south_asian.TELUGU, b"\x27\x58\x46\x53\x17\x53", "తెలుగు"),
+        (south_asian.URDU, b"\x00\x25\x1a\x53", "اردو"),
+    ],
+)
+def test_tables_of_south_asia_are_read(language: int, locked: bytes, text: str) -> None:
+    """spec/smpp.md §13: each language's name in its own letters, by its locking table; a message
+    whose header names both tables; capital letters and the euro sign by the single one."""
+    assert coding.decode(0, locked, bytes((3, 0x25, 1, language))) == text
+    header = bytes((6, 0x24, 1, language, 0x25, 1, language))
+    assert coding.decode(0, locked + b"\x1bA\x1be", header) == text + "A€"
+
+
+@pytest.mark.parametrize(
+    ("language", "octets", "text"),
+    [
+        (south_asian.BENGALI, b"\x1b\x19\x1b\x1a\x1b\x1c\x1b\x23\x1b\x24\x1b\x34", "০১২৯\u09df৺"),
+        (south_asian.GUJARATI, b"\x1b\x19\x1b\x1c\x1b\x25", "।૦૯"),
+        (
+            south_asian.HINDI,
+            b"\x1b\x1c\x1b\x26\x1b\x27\x1b\x2c\x1b\x38\x1b\x3a",
+            "०\u0951\u0952\u0958ॣॱ",
+        ),
+        (south_asian.KANNADA, b"\x1b\x1c\x1b\x26\x1b\x27\x1b\x2a\x1b<\x1b>", "೦ೞೱೲ[]"),
+        (south_asian.MALAYALAM, b"\x1b\x1c\x1b\x27\x1b\x2d\x1b\x2e\x1b\x34", "൦൱൵ൺൿ"),
+        (south_asian.ORIYA, b"\x1b\x1c\x1b\x26\x1b\x2a\x1b\x2c", "୦\u0b5cୟୱ"),
+        (south_asian.PUNJABI, b"\x1b\x1c\x1b\x26\x1b\x2b\x1b\x2d", "੦\u0a59ੜੵ"),
+        (south_asian.TAMIL, b"\x1b\x1c\x1b\x26\x1b\x2d\x1b\x2e", "௦௳௸௺"),
+        (south_asian.TELUGU, b"\x1b\x1c\x1b\x26\x1b\x2e\x1b\x32", "౦ౘ౼౿"),
+        (south_asian.URDU, b"\x1b\x1c\x1b\x26\x1b\x2e\x1b\x33\x1b\x3b\x1b\x3f", "۰،ؒ؟ۍ۔"),
+    ],
+)
+def test_single_tables_of_south_asia(language: int, octets: bytes, text: str) -> None:
+    """Digits and signs after ESC; the brackets are where they always are."""
+    assert national.decode(octets, single=language) == text
+    brackets = b"\x1b\x14\x1b(\x1b)\x1b/\x1b<\x1b=\x1b>\x1b@"
+    assert national.decode(brackets, single=language) == "^{}\\[~]|"
+
+
+SCRIPTS = {
+    south_asian.BENGALI: "BENGALI",
+    south_asian.GUJARATI: "GUJARATI",
+    south_asian.HINDI: "DEVANAGARI",
+    south_asian.KANNADA: "KANNADA",
+    south_asian.MALAYALAM: "MALAYALAM",
+    south_asian.ORIYA: "ORIYA",
+    south_asian.PUNJABI: "GURMUKHI",
+    south_asian.TAMIL: "TAMIL",
+    south_asian.TELUGU: "TELUGU",
+    south_asian.URDU: "ARABIC",
+}
+
+
+@pytest.mark.parametrize(("language", "script"), SCRIPTS.items())
+def test_tables_of_south_asia_are_whole(language: int, script: str) -> None:
+    """128 places, no letter twice, every letter one of the language's script."""
+    table = south_asian.LOCKING[language]
+    assert len(table) == 0x80
+    assert table[0x1B] == "\ufffe"
+    letters = [one for one in table if ord(one) > 0x7F and one != "\ufffe"]
+    letters += [one for one in south_asian.SINGLE[language].values() if ord(one) > 0xFF]
+    assert len(set(letters)) == len(letters)
+    others = {"€", "।", "॥"}  # the last two are of all scripts of India
+    assert [
+        one for one in letters if one not in others and script not in unicodedata.name(one)
+    ] == []
+
+
 def test_letters_and_digits_are_where_they_always_are() -> None:
     """In every table."""
     plain = b"ABCXYZ abcxyz 0123456789:;<=>?!\"#%&'()*+,-./".replace(b"#", b"")
@@ -60,6 +140,8 @@ def test_letters_and_digits_are_where_they_always_are() -> None:
         (b"\x08\x00\x03\x07\x02\x01\x24\x01\x02", (ES, 0)),
         (b"\x03\x25\x01\x02", (0, 0)),  # Spanish has no locking table
         (b"\x03\x24\x01\x63", (0, 0)),
+        (b"\x06\x24\x01\x0d\x25\x01\x06", (south_asian.URDU, south_asian.HINDI)),
+        (b"\x03\x25\x01\x0e", (0, 0)),
         (b"\x04\x24\x02\x01\x01", (0, 0)),
         (b"", (0, 0)),
     ],

@@ -2,7 +2,8 @@
 //
 // node client.js '{"port": 2775, "bind": "transceiver", "login": {...}, "submits": [{...}], "receipts": 1, "texts": 0}'
 // `asks` are further requests, one after the other once every submit is answered:
-// {"command": "cancel_sm", "of": 0, "fields": {...}}, with the message_id that submit 0 was given unless "of" is missing.
+// {"command": "cancel_sm", "of": 0, "fields": {...}}, with the message_id that submit 0 was given unless "of" is missing
+// or is the text "ask": then that of the first of them.
 // Ends with code 0 when everything is answered and that many receipts and texts have come; 1 after `silence_s`.
 
 "use strict";
@@ -26,10 +27,11 @@ function fail(reason) {
 
 function delivered(pdu) {
   const found = {
+    command: pdu.command,
     source: pdu.source_addr,
     destination: pdu.destination_addr,
     data_coding: pdu.data_coding,
-    text: pdu.short_message.message,
+    text: (pdu.short_message || pdu.message_payload).message,
     receipted_message_id: pdu.receipted_message_id,
     message_state: pdu.message_state,
   };
@@ -53,7 +55,8 @@ function complete() {
 
 function ask() {
   const { command, of, fields } = asks[report.asks.length];
-  const submitted = report.responses.find((response) => response.number === of);
+  const submitted =
+    of === "ask" ? report.asks[0] : report.responses.find((response) => response.number === of);
   const named = submitted ? { message_id: submitted.message_id } : {};
   session[command]({ ...named, ...fields }, (answer) => {
     report.asks.push({
@@ -63,6 +66,7 @@ function ask() {
       message_state: answer.message_state,
       error_code: answer.error_code,
       final: Boolean(answer.final_date),
+      unsuccess: answer.unsuccess_sme,
     });
     if (report.asks.length < asks.length) {
       ask();
@@ -83,11 +87,13 @@ function next() {
 
 session.on("error", fail);
 session.on("close", () => unbinding || fail("closed"));
-session.on("deliver_sm", (pdu) => {
-  delivered(pdu);
-  session.send(pdu.response());
-  next();
-});
+for (const command of ["deliver_sm", "data_sm"]) {
+  session.on(command, (pdu) => {
+    delivered(pdu);
+    session.send(pdu.response());
+    next();
+  });
+}
 session.on("enquire_link", (pdu) => session.send(pdu.response()));
 
 session.on("connect", () => {
@@ -101,6 +107,9 @@ session.on("connect", () => {
       unbinding = true;
       finish(0);
       return;
+    }
+    if (!scenario.submits.length && asks.length) {
+      ask();
     }
     scenario.submits.forEach((fields, number) => {
       session.submit_sm(fields, (response) => {

@@ -1,0 +1,1 @@
+"""Customers' SMPP sessions: the edge between ``smpp/`` and the journey of ``flow/``."""
