@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Test files run side by side; many of them wait more than they compute.
 JOBS ?= 4
 
-.PHONY: run test bench check tools clean
+.PHONY: run test bench bench-scale fuzz check tools clean
 
 run: $(VENV)/installed
 	$(BIN)/twistd -n --pidfile= smsgw --demo
@@ -22,6 +22,16 @@ check: $(VENV)/tests-installed
 
 bench: $(VENV)/tests-installed
 	$(BIN)/python bench/run.py $(BENCH)
+
+# One node with its store on PostgreSQL and its queues on RabbitMQ, which it starts by itself.
+bench-scale: $(VENV)/tests-installed
+	$(BIN)/python bench/run.py scale $(BENCH)
+
+# FUZZ_S seconds for each of the laws of tests/fuzz/laws.py, or for those that LAWS names.
+FUZZ_S ?= 60
+fuzz: $(VENV)/tests-installed
+	$(BIN)/pip install --quiet --config-settings editable_mode=compat --editable '.[fuzz]'
+	FUZZ_S=$(FUZZ_S) $(BIN)/python tests/fuzz/run.py $(LAWS)
 
 $(VENV)/installed: setup.cfg
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else 0'

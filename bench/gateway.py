@@ -19,13 +19,18 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 _CONFIG = """\
 [store]
-url = "sqlite:///{folder}/smsgw.db"
+url = "{store}"
+folder = "{folder}"
+[broker]
+url = "{broker}"
 [[smpp.listen]]
 endpoint = "tcp:{smpp}:interface=127.0.0.1"
 profile = "standard"
 [http]
 listen = ["tcp:{http}:interface=127.0.0.1"]
 admin = ["unix:{folder}/admin.sock:mode=600"]
+[aql]
+max_destinations = 10000
 [log]
 level = "warn"
 """
@@ -211,8 +216,11 @@ class Gateway:
         binds: int = 4,
         keep: bool = False,
         rules: str = "",
+        store: str = "",
+        broker: str = "embedded:",
     ) -> None:
-        """``rules``: what a message has to pass, "" (nothing), "priced" or "all"."""
+        """``rules``: what a message has to pass, "" (nothing), "priced" or "all"; ``store`` and
+        ``broker`` are URLs, a file of SQLite and none unless they are given."""
         RESULTS.mkdir(exist_ok=True)
         # Beside the results, so that the store is on a disk and not in memory as /tmp may be.
         self.folder = Path(tempfile.mkdtemp(prefix="run-", dir=RESULTS))
@@ -220,7 +228,14 @@ class Gateway:
         self.smpp, self.http = free_port(), free_port()
         self.config = self.folder / "smsgw.toml"
         self.config.write_text(
-            _CONFIG.format(folder=self.folder, smpp=self.smpp, http=self.http), "utf-8"
+            _CONFIG.format(
+                folder=self.folder,
+                smpp=self.smpp,
+                http=self.http,
+                store=store or f"sqlite:///{self.folder}/smsgw.db",
+                broker=broker,
+            ),
+            "utf-8",
         )
         file = self.folder / "provisioning.toml"
         file.write_text(provisioning(carrier, window, binds, rules), "utf-8")

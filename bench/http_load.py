@@ -48,7 +48,30 @@ def _smscgi(options: argparse.Namespace) -> list[bytes]:
     ]
 
 
+def _post(options: argparse.Namespace, path: str, **fields: object) -> bytes:
+    body = urlencode(fields, safe=",")
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: {options.host}:{options.port}\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n{body}"
+    ).encode()
+
+
 def _relay(options: argparse.Namespace) -> list[bytes]:
+    """By GET, or by POST with many numbers each."""
+    if options.numbers > 1:
+        return [
+            _post(
+                options,
+                "/sms/sms_gw.php",
+                username=options.username,
+                password=options.password,
+                originator=options.source,
+                destination=",".join(f"4477{i}{n:07d}" for n in range(options.numbers)),
+                message=_text(options, i),
+            )
+            for i in range(8)
+        ]
     return [
         _get(
             options,
@@ -85,14 +108,7 @@ def _websmpp(options: argparse.Namespace) -> list[bytes]:
     ring = []
     for i in range(8):
         mno = ",".join(f"4477{i}{n:07d}" for n in range(options.numbers))
-        body = urlencode({**common, "mno": mno, "text": _text(options, i)}, safe=",")
-        ring.append(
-            (
-                f"POST /websmpp/websms HTTP/1.1\r\nHost: {options.host}:{options.port}\r\n"
-                "Content-Type: application/x-www-form-urlencoded\r\n"
-                f"Content-Length: {len(body)}\r\n\r\n{body}"
-            ).encode()
-        )
+        ring.append(_post(options, "/websmpp/websms", **common, mno=mno, text=_text(options, i)))
     return ring
 
 
@@ -125,7 +141,7 @@ _RINGS: dict[str, Callable[[argparse.Namespace], list[bytes]]] = {
     "websmpp": _websmpp,
 }
 # What the body of an answer begins with that says yes.
-_YES = {"rest": b"{", "smscgi": b"OK: ", "relay": b"0:", "websmpp": b"Response: "}
+YES = {"rest": b"{", "smscgi": b"OK: ", "relay": b"0:", "websmpp": b"Response: "}
 
 
 class Connection:
@@ -153,7 +169,7 @@ def answer_length(octets: bytes) -> int:
 def run(options: argparse.Namespace) -> dict[str, object]:
     """Post everything and give the figures; times are of CLOCK_MONOTONIC in seconds."""
     ring = requests(options)
-    yes = b"\r\n\r\n" + _YES[options.dialect]
+    yes = b"\r\n\r\n" + YES[options.dialect]
     epoll = select.epoll()
     connections = {}
     for _ in range(options.connections):
@@ -234,7 +250,7 @@ def main() -> None:
     parser.add_argument("port", type=int)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--dialect", choices=sorted(_RINGS), default="rest")
-    parser.add_argument("--numbers", type=int, default=1, help="of each POST of websmpp")
+    parser.add_argument("--numbers", type=int, default=1, help="of each POST of websmpp or relay")
     parser.add_argument("--path", default="/v4/messages", help="of rest")
     parser.add_argument("--username", default="bench")
     parser.add_argument("--password", default="bench")

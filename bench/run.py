@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from bench import mm4
 from bench.gateway import (
     RESULTS,
     ROOT,
@@ -26,6 +27,7 @@ from bench.gateway import (
     load,
     loading,
 )
+from bench.servers import servers
 from bench.stacks import Profile
 
 Result = dict[str, Any]
@@ -93,6 +95,30 @@ class Bench:
             sink.stop()
             if gateway is not None:
                 gateway.stop()
+
+    def scale(self) -> Result:
+        """``smpp`` on one node of many: PostgreSQL and RabbitMQ, and what each of them costs."""
+        with servers() as found:
+            port = free_port()
+            sink = Sink(port, "--receipts", "none", "--window", str(self.options.window))
+            gateway = None
+            try:
+                gateway = self._gateway(port, sink, store=found.store, broker=found.broker)
+                self._one_smpp(gateway, sink, False, self.options.messages // 20)
+
+                def one() -> Result:
+                    before = found.cpu_seconds()
+                    result = self._one_smpp(gateway, sink, False, self.options.messages)
+                    used = threads(before, found.cpu_seconds(), self.options.messages)
+                    return {**result, "servers_us": used}
+
+                with Profile(gateway, "scale", self.options.profile) as profile:
+                    result = self.runs("scale", one, "messages_per_s")
+                return {**result, **profile.result}
+            finally:
+                sink.stop()
+                if gateway is not None:
+                    gateway.stop()
 
     def rules(self) -> Result:
         """SMPP in, commit, SMPP out, without rules, with price, opt-out and quota, and with all
@@ -358,7 +384,9 @@ class Bench:
             percent = used / (time.monotonic() - begun) * 100
             last = gateway.rss_mb()
             ended = idle.stop()
+            # Each sends in its turn, one message a second unless --rate says otherwise.
             rate = self.options.rate or count
+            begun, cpu = time.monotonic(), sum(gateway.cpu_seconds().values())
             figures = load(
                 "load",
                 gateway.smpp,
@@ -368,6 +396,8 @@ class Bench:
                 rate=rate,
                 seconds=self.options.seconds,
             )
+            used = sum(gateway.cpu_seconds().values()) - cpu
+            active = used / (time.monotonic() - begun) * 100
             return {
                 "binds": count,
                 "kb_of_each": round((after - before) * 1024 / count, 1),
@@ -376,6 +406,8 @@ class Bench:
                 "enquire_links_answered": ended["answered"],
                 "lost": ended["lost"],
                 "load_per_s": rate,
+                "active_cpu_percent": round(active, 1),
+                "active_us_each": round(used / max(figures["accepted"], 1) * 1e6),
                 "refused": figures["refused"],
                 **{key: figures[key] for key in ("answers_per_s", "p50_ms", "p99_ms", "max_ms")},
             }
@@ -405,10 +437,10 @@ class Bench:
                 return report
             time.sleep(1)
 
-    def _gateway(self, carrier: int, sink: Sink | None, rules: str = "") -> Gateway:
+    def _gateway(self, carrier: int, sink: Sink | None, rules: str = "", **places: str) -> Gateway:
         """A gateway whose links to ``sink`` are up."""
         options = self.options
-        gateway = Gateway(carrier, options.window, options.binds, options.keep, rules)
+        gateway = Gateway(carrier, options.window, options.binds, options.keep, rules, **places)
         if sink is not None and sink.wait("peers", options.binds)["peers"] < options.binds:
             tail = gateway.tail()
             gateway.stop()
@@ -423,14 +455,19 @@ class Bench:
             "routes": lambda: self.script("routes"),
             "smpp": lambda: self.smpp(receipts=False),
             "receipts": lambda: self.smpp(receipts=True),
+            "scale": self.scale,
             "http": self.http,
             "websmpp": lambda: self.http("websmpp", "websmpp"),
             "smscgi": lambda: self.http("smscgi", "smscgi"),
             "relay": lambda: self.http("relay", "relay"),
             "many": lambda: self.http("many", "websmpp", 10_000),
+            "many-relay": lambda: self.http("many-relay", "relay", 10_000),
             "latency": self.latency,
             "rules": self.rules,
             "binds": self.many_binds,
+            "mm4": lambda: mm4.run(
+                self.options.runs, max(200, self.options.messages // 100), self.options.keep
+            ),
             "memory": lambda: self.memory(down=False),
             "memory-down": lambda: self.memory(down=True),
         }
@@ -489,9 +526,16 @@ def table(results: dict[str, Result]) -> None:
         row(scenario, f"{what}/s, 8 connections", "messages_per_s", ">= 3,500")
         row(scenario, "p99 of the answer, ms", "p99_ms")
         row(scenario, "us of CPU by thread of the gateway", "gateway_us_by_thread")
-    row("many", "messages/s by POST of 10,000 numbers", "messages_per_s", ">= 8,000")
-    row("many", "slowest answer to one, ms", "max_ms", "< 2,000")
-    row("many", "us of CPU by thread of the gateway", "gateway_us_by_thread")
+    for scenario, what in (("many", "websmpp"), ("many-relay", "sms_gw.php")):
+        row(scenario, f"messages/s by POST of 10,000 numbers, {what}", "messages_per_s", ">= 8,000")
+        row(scenario, "slowest answer to one, ms", "max_ms", "< 2,000")
+        row(scenario, "us of CPU by thread of the gateway", "gateway_us_by_thread")
+    row("scale", "messages/s on PostgreSQL and RabbitMQ, one node", "messages_per_s", ">= 4,000")
+    row("scale", "p99 of the submit answer, ms", "p99_ms")
+    row("scale", "us of CPU by thread of the gateway", "gateway_us_by_thread")
+    row("scale", "us of CPU of each server", "servers_us")
+    row("scale", "us of CPU of the load", "load_us")
+    row("scale", "us of CPU of the sink", "sink_us")
     row("latency", "load, messages/s", "load_per_s")
     row("latency", "p50 of the submit answer, ms", "p50_ms")
     row("latency", "p99 of the submit answer, ms", "p99_ms", "< 50")
@@ -507,8 +551,16 @@ def table(results: dict[str, Result]) -> None:
     row("binds", "KB of resident memory of an idle bind", "kb_of_each", "< 60")
     row("binds", "the same after a round of enquire_link", "kb_of_each_later", "< 60")
     row("binds", "CPU of all of them, % of a core", "idle_cpu_percent", "< 1")
-    row("binds", "messages/s over as many binds", "answers_per_s")
+    row("binds", "messages/s over as many binds, each in its turn", "answers_per_s")
+    row("binds", "p50 of their answers, ms", "p50_ms")
     row("binds", "p99 of their answers, ms", "p99_ms", "< 50")
+    row("binds", "CPU of the gateway meanwhile, binds included, % of a core", "active_cpu_percent")
+    row("binds", "CPU of a message, binds included, us", "active_us_each")
+    row("mm4", "MM4 messages/s with a picture of 30 kB, durable", "messages_per_s", ">= 300")
+    row("mm4", "the same until they are at the carrier", "through_per_s")
+    row("mm4", "p99 of the answer, ms", "p99_ms")
+    row("mm4", "RSS before 100 connections with mails of 5 MB, MB", "rss_mb_before")
+    row("mm4", "RSS at most, MB", "rss_mb_most", "< 500 more")
     for scenario in ("memory", "memory-down"):
         row(scenario, "messages", "accepted")
         row(scenario, "messages/s", "answers_per_s")
@@ -526,9 +578,10 @@ def table(results: dict[str, Result]) -> None:
 def main() -> None:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__)
-    dialects = ["http", "websmpp", "smscgi", "relay", "many"]
+    dialects = ["http", "websmpp", "smscgi", "relay", "many", "many-relay"]
     usual = ["codec", "stack", "routes", "smpp", "receipts", *dialects, "latency", "rules", "binds"]
-    every = [*usual, "memory", "memory-down"]
+    usual.append("mm4")
+    every = [*usual, "memory", "memory-down", "scale"]
     parser.add_argument("scenario", nargs="*", metavar="SCENARIO", help=f"of {', '.join(every)}")
     parser.add_argument("--quick", action="store_true", help="one short run of each")
     parser.add_argument("--memory", action="store_true", help="the two memory scenarios too")
@@ -551,7 +604,7 @@ def main() -> None:
     options.runs = options.runs or (1 if options.quick else 3)
     options.messages = options.messages or (60_000 if options.quick else 200_000)
     options.seconds = options.seconds or (3 if options.quick else 10)
-    names = options.scenario or [*usual, *(every[len(usual) :] if options.memory else [])]
+    names = options.scenario or [*usual, *(["memory", "memory-down"] if options.memory else [])]
     sys.exit(1 if Bench(options).go(names) else 0)
 
 

@@ -130,8 +130,9 @@ def names_of(transport: Any) -> tuple[str, ...]:
     return (*names, f"sha256:{shown.fingerprint(SHA256()).hex()}")
 
 
-def endpoint_of(reactor: Any, description: str) -> Any:
-    """The endpoint that a Twisted endpoint string means; an ``ssl:`` one with ``Certificates``.
+def endpoint_of(reactor: Any, description: str, client_ca: str = "") -> Any:
+    """The endpoint that a Twisted endpoint string means; an ``ssl:`` one with ``Certificates``,
+    which ask clients for one that ``client_ca`` signs if that is given.
 
     Raises ``BadEndpoint``, what ``Certificates`` raises, and what Twisted raises.
     """
@@ -151,6 +152,7 @@ def endpoint_of(reactor: Any, description: str) -> Any:
         given.get("certKey", ""),
         given.get("extraCertChain", ""),
         given.get("dhParameters", ""),
+        client_ca,
     )
     return SSL4ServerEndpoint(
         reactor,

@@ -10,6 +10,7 @@ from smsgw.commands.accounts import accounts, balance, statement, topup
 from smsgw.commands.carriers import carriers, simulate
 from smsgw.commands.lists import list_group, lists
 from smsgw.commands.messages import cancel, send, status
+from smsgw.commands.move import migrate_store
 from smsgw.commands.operators import token
 from smsgw.commands.provision import apply, hash_password_command
 from smsgw.commands.queues import queues
@@ -53,6 +54,7 @@ for _one in (
     health,
     trace,
     simulate,
+    migrate_store,
 ):
     main.add_command(_one)
 

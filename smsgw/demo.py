@@ -53,6 +53,7 @@ kind = "simulator"
 name = "default"
 prefixes = [""]
 carriers = ["simulator"]
+mms = "link"
 """
 
 
@@ -101,7 +102,7 @@ The passwords are kept in {file}.
 
 def on_loopback(config: Config) -> None:
     """Makes every TCP listener without an interface listen on loopback only, and gives the demo a
-    store of its own unless the configuration names one."""
+    store of its own and a base of its links to MMS, unless the configuration names them."""
     if config.store == Store():
         config.store.url = "sqlite:///var/demo/smsgw.db"
 
@@ -117,6 +118,9 @@ def on_loopback(config: Config) -> None:
     config.http.admin = [bounded(endpoint) for endpoint in config.http.admin]
     for own in config.http.site:
         own.listen = [bounded(endpoint) for endpoint in own.listen]
+    bases = [base for one in config.http.listen if (base := _base(one)).startswith("http")]
+    if bases and not config.http.public_url:
+        config.http.public_url = bases[0]
 
 
 async def begin(gateway: "Gateway", file: Path) -> None:
@@ -136,7 +140,7 @@ async def begin(gateway: "Gateway", file: Path) -> None:
         passwords = json.loads(file.read_text())
     config = gateway.config
     smpp = [one.endpoint for one in config.smpp.listen]
-    rest = [_base(one) for one in config.http.listen]
+    rest = [_rest(one) for one in config.http.listen]
     try_it = ""
     if passwords and "demo" in gateway.tables.accounts:
         urls = [one for one in rest if one.startswith("http")]
@@ -167,11 +171,17 @@ def _paper() -> TextIO:
     return sys.stdout
 
 
-def _base(endpoint: str) -> str:
+def _rest(endpoint: str) -> str:
     """The URL of REST on a TCP endpoint, for people; another endpoint as it is."""
+    base = _base(endpoint)
+    return f"{base}/v4" if base.startswith("http") else endpoint
+
+
+def _base(endpoint: str) -> str:
+    """The URL of a TCP endpoint; another endpoint as it is."""
     address = _address(endpoint)
     scheme = "https" if endpoint.startswith("ssl:") else "http"
-    return f"{scheme}://{':'.join(address)}/v4" if address else endpoint
+    return f"{scheme}://{':'.join(address)}" if address else endpoint
 
 
 def _address(endpoint: str) -> tuple[str, str] | None:

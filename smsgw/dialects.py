@@ -3,6 +3,7 @@
 Key of ``[dialect]`` in the configuration, of ``[account.settings.dialect]`` for one account.
 """
 
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any, Self
@@ -42,6 +43,38 @@ def _zone(value: Any) -> str:
             f'{shown(value)} is no time zone; it must be a name such as "Asia/Beirut" or "UTC"'
         ) from None
     return str(value)
+
+
+@frozen
+class CodeWords:
+    """How REST says one of its codes: "" and 0 leave what ``smsgw.refusals`` has."""
+
+    text: str = ""
+    http: int = 0
+
+
+def _codes(value: Any) -> dict[int, CodeWords]:
+    """Code -> its words. Codes below 1000 are answers of 200, whatever comes of them."""
+    if not isinstance(value, dict):
+        raise Wrong(f"{shown(value)} is not allowed; it must be like {{ 1022 = {{ http = 422 }} }}")
+    found = {}
+    for code, words in value.items():
+        if not re.fullmatch(r"10|20|5[0-9]|10[0-5][0-9]", code):
+            raise Wrong(f"{shown(code)} is no code; it must be one of the REST guide's, like 1022")
+        least = 400 if len(code) == 4 else 0
+        keys = {"text", "http"} if least else {"text"}
+        if not isinstance(words, dict) or not words or set(words) - keys:
+            raise Wrong(
+                f"{code}: {shown(words)} is not allowed; it must have "
+                + ("text, http or both" if least else "a text and nothing else")
+            )
+        text, http = words.get("text", ""), words.get("http", 0)
+        if not isinstance(text, str) or not text.isprintable() or len(text) > 200:
+            raise Wrong(f"{code}: text must be at most 200 printable characters")
+        if isinstance(http, bool) or not isinstance(http, int) or (http and not 400 <= http <= 599):
+            raise Wrong(f"{code}: http must be a status from 400 to 599")
+        found[int(code)] = CodeWords(text, http)
+    return found
 
 
 def _per_account(metadata: dict[str, Any]) -> dict[str, Any]:
@@ -95,12 +128,17 @@ class Aerialink(Dialect):
     # What is part of the contract; without it the resource answers 1033.
     lists: bool = field(default=True, metadata=_per_account(flag()))
     lookup: bool = field(default=True, metadata=_per_account(flag()))
+    mms: bool = field(default=True, metadata=_per_account(flag()))
     # Who is asked about numbers (F-10): a URL with {number} in it, "": the number plan alone.
     lookup_url: str = field(default="", metadata=_LOOKUP_URL)
     lookup_username: str = field(default="", metadata=text(64))
     lookup_password: str = field(default="", repr=False, metadata=secret(200))
     lookup_timeout_s: int = field(default=5, metadata=integer(1, 60))
     lookup_cache_s: int = field(default=86_400, metadata=integer(0, 2_592_000))
+    # An e-mail's subject is the first line of its SMS; false: it is left out (E-D31).
+    prepend_subject: bool = field(default=False, metadata=_per_account(flag()))
+    # Other texts and HTTP statuses of codes (4.1).
+    codes: dict[int, CodeWords] = field(factory=dict, metadata=custom(_codes))
     # Origins of web pages that may call the API with a key ("*": all of them).
     cors_origins: list[str] = field(factory=list, metadata=list_of(_ORIGIN))
 
@@ -222,16 +260,30 @@ class Aql(Dialect):
     max_destinations: int = field(default=1000, metadata=_per_account(integer(1, 10_000)))
 
 
+@frozen
+class Mm4(Dialect):
+    """MM4 and mail (``spec/mm4.md``)."""
+
+    # AUTH is offered to clients without TLS as well, whose passwords cross the network in clear.
+    allow_plain_auth: bool = field(default=False, metadata=flag())
+    # Mail exchangers of customers' domains may have addresses that are not of the public internet.
+    allow_private_callbacks: bool = field(default=False, metadata=flag())
+    # X-Mms-Forward-Counter above which a message goes round in circles (spec/mm4.md §3.1).
+    forward_limit: int = field(default=10, metadata=integer(1, 1000))
+    # Parts of types that are not accepted are left out, in place of the message being refused.
+    drop_unaccepted: bool = field(default=False, metadata=_per_account(flag()))
+    # Seconds until a customer's MMSC that has taken a message and not answered it is asked again.
+    response_timeout_s: int = field(default=600, metadata=integer(1, 86_400))
+
+
 DIALECTS: dict[str, type[Dialect]] = {
     "aerialink": Aerialink,
     "link": Link,
     "ams": Ams,
     "aaisp": Aaisp,
     "aql": Aql,
+    "mm4": Mm4,
 }
-# Known to the configuration's form, served by a later release: their tables are kept, without
-# effect.
-UNSERVED = ("mm4",)
 
 
 def account_keys(dialect: str) -> dict[str, Any]:

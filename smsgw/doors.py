@@ -2,8 +2,9 @@
 remembered (design 10)."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
+from hmac import compare_digest
 from secrets import token_bytes
 from typing import Any
 
@@ -64,11 +65,11 @@ class Doors:
         return allow.allows(peer, self._open_if_empty)
 
     def remembered(
-        self, kind: str, username: str, password: str, peer: str
+        self, kind: str, username: str, password: str, peer: str, called: bool = False
     ) -> Login | Refusal | None:
         """The outcome when it is known without the slow check, else None: then ask ``login``."""
         found = self._tables().credentials.get((kind, username))
-        refusal = self._refused(found, peer)
+        refusal = self._refused(found, peer, called)
         if found is not None and refusal is None:
             account, credential, _ = found
             if self._good.get(self._entry(kind, username, password)) == credential.password_hash:
@@ -91,16 +92,51 @@ class Doors:
         account, credential, _ = found
         return self._login(account, credential)
 
+    def by_address(self, kind: str, peer: str, names: Sequence[str] = ()) -> list[Login]:
+        """Whom an address tells, alone or with the certificate that goes by ``names`` (ruling 21):
+        credentials of the kind that say so."""
+        tables = self._tables()
+        return [
+            self._login(account, credential)
+            for (of, _), (account, credential, allow) in tables.credentials.items()
+            if of == kind
+            and credential.allow  # whatever an empty list means elsewhere
+            and (
+                credential.identify == "address"
+                or (credential.identify == "certificate" and credential.certificate in names)
+            )
+            and self._refused((account, credential, allow), peer) is None
+        ]
+
+    def stands(self, login: Login) -> bool:
+        """True if the login's account is there, neither suspended nor expired."""
+        place = self._tables().standing.get(login.account)
+        return place is not None and not place.suspended and place.expires_at > self._now() * 1000
+
+    def proves(self, expected: str, given: str, peer: str) -> Refusal | None:
+        """None if ``given`` is the secret of a peer that is no account; guesses count as those of
+        passwords do."""
+        if self._guesses(peer):
+            return Refusal(Reason.TOO_MANY_LOGINS)
+        if expected and compare_digest(expected.encode(), given.encode()):
+            return None
+        wrong = Refusal(Reason.WRONG_PASSWORD)
+        self._count(wrong, peer)
+        return wrong
+
     def _guesses(self, peer: str) -> bool:
         """True if the address has guessed wrong too often within a minute."""
         at, count = self._failures.get(peer, (0.0, 0))
         return count >= FAILURES and self._now() - at < FAILURES_S
 
     def login(
-        self, kind: str, username: str, password: str, peer: str
+        self, kind: str, username: str, password: str, peer: str, called: bool = False
     ) -> Deferred[Login | Refusal]:
-        """Checks a credential of the kind that comes from the address ``peer`` (text)."""
-        known = self.remembered(kind, username, password, peer)
+        """Checks a credential of the kind that comes from the address ``peer`` (text).
+
+        ``called``: it is we who have connected to it, so its allow-list is not asked.
+        """
+        known = self.remembered(kind, username, password, peer, called)
         if known is not None:
             if isinstance(known, Refusal):
                 self._count(known, peer)
@@ -108,7 +144,7 @@ class Doors:
         expected = self._tables().credentials[kind, username][1].password_hash
 
         # A client that binds many sessions at once makes one guess, and costs one check.
-        key = (*self._entry(kind, username, password), expected, peer)
+        key = (*self._entry(kind, username, password), expected, peer, called)
         if key in self._checking:
             answer: Deferred[Login | Refusal] = Deferred()
             self._checking[key].append(answer)
@@ -124,13 +160,13 @@ class Doors:
         # Guesses of one address stand in line, so that those after the last allowed one are refused
         # untried; right logins behind one address translator only wait a little.
         line = self._lines.setdefault(peer, DeferredSemaphore(_AT_ONCE))
-        checking = line.run(self._check, kind, username, password, peer, expected)
+        checking = line.run(self._check, kind, username, password, peer, expected, called)
         return checking.addBoth(told).addBoth(self._left, peer, line)
 
     def _check(
-        self, kind: str, username: str, password: str, peer: str, expected: str
+        self, kind: str, username: str, password: str, peer: str, expected: str, called: bool
     ) -> Deferred[Login | Refusal]:
-        known = self.remembered(kind, username, password, peer)
+        known = self.remembered(kind, username, password, peer, called)
         if known is not None:
             return succeed(known)
         account, credential, _ = self._tables().credentials[kind, username]
@@ -153,12 +189,12 @@ class Doors:
         return outcome
 
     def _refused(
-        self, found: tuple[Account, Credential, AllowList] | None, peer: str
+        self, found: tuple[Account, Credential, AllowList] | None, peer: str, called: bool = False
     ) -> Refusal | None:
         if found is None:
             return Refusal(Reason.UNKNOWN_LOGIN)
         account, _, allow = found
-        if not allow.allows(peer, self._open_if_empty):
+        if not called and not allow.allows(peer, self._open_if_empty):
             return Refusal(Reason.ADDRESS_NOT_ALLOWED)
         place = self._tables().standing[account.name]
         if place.suspended:
@@ -204,4 +240,5 @@ def login_of(account: Account, credential: Credential, place: Standing) -> Login
         resources=frozenset(credential.resources) or None,
         until=place.expires_at / 1000 if place.expires_at < NEVER else FOREVER,
         certificate=credential.certificate,
+        deliver=credential.deliver,
     )

@@ -58,6 +58,11 @@ def first_of(at_ms: int) -> int:
     return min(max(0, at_ms - EPOCH_MS) << (_NODE_BITS + _COUNTER_BITS), (1 << 63) - 1)
 
 
+def time_of(id: int) -> int:
+    """When an id was allotted (ms since 1970)."""
+    return (id >> (_NODE_BITS + _COUNTER_BITS)) + EPOCH_MS
+
+
 def to_hex(id: int, kind: int = MESSAGE) -> str:
     """32 hex digits: the id in the form of an RFC 9562 version 8 UUID without hyphens.
 

@@ -31,6 +31,7 @@ class Login:
     resources: frozenset[str] | None = None
     until: float = FOREVER
     certificate: str = ""  # that the client must show besides; see ``certificates.names_of``
+    deliver: str = "deliver_sm"  # or "data_sm": what brings it MO and receipts
 
     def may(self, resource: str, interface: str) -> bool:
         """True if it may use the resource ("send", "status" ...) by the interface ("rest" ...)."""

@@ -7,13 +7,13 @@ connected to. A name whose address changes between a check and the connection ga
 import socket
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from OpenSSL import SSL
 from service_identity import VerificationError
 from twisted.internet import error
 from twisted.internet._resolver import GAIResolver
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, succeed
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import (
     IHostnameResolver,
@@ -27,6 +27,7 @@ from zope.interface import implementer
 
 from smsgw.addresses import is_public
 
+T = TypeVar("T")
 TLS_FAILED = "TLS failed"
 _LOOK_UPS = 64  # that may be under way at once, each of another name
 _DRAIN_S = 10.0  # what is under way at a stop may take so long
@@ -236,6 +237,28 @@ class NameThreads:
             self._reactor.installNameResolver(self._before)
             self._before = None
             self._pool.stop()
+
+
+class Turns:
+    """Lets a number of pieces of work be under way at a time, in all and of one customer, so that
+    the slow server of one delays the fewest others (I5)."""
+
+    def __init__(self, most: int, of_one: int) -> None:
+        self._all = DeferredSemaphore(most)
+        self._of_one = of_one
+        self._each: dict[str, DeferredSemaphore] = {}
+
+    async def run(self, name: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """The result of ``work``, begun when it is its turn; ``name`` is the customer's."""
+        each = self._each.setdefault(name, DeferredSemaphore(self._of_one))
+        try:
+            result: T = await each.run(
+                lambda: self._all.run(lambda: Deferred.fromCoroutine(work()))
+            )
+            return result
+        finally:
+            if each.tokens == each.limit:
+                self._each.pop(name, None)
 
 
 class UnderWay:

@@ -12,6 +12,7 @@ from typing import Any
 
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 from twisted.python import usage
 from twisted.python.failure import Failure
@@ -20,7 +21,7 @@ from smsgw import config as configuration
 from smsgw import demo
 from smsgw.operate import log
 from smsgw.service import CannotStart, Gateway
-from smsgw.store.database import StoreUnusable, open_store
+from smsgw.store.database import StoreUnusable, open_store, place_of
 
 _log = Logger()
 
@@ -103,7 +104,7 @@ def makeService(options: Options) -> IService:
 
     config = options["configuration"]
     try:
-        engine = open_store(config.store.url)
+        engine = open_store(config.store.url, Path(config.store.folder))
     except StoreUnusable as error:
         _fail([str(error)])
     gateway = Gateway(config, engine, reactor)
@@ -112,7 +113,7 @@ def makeService(options: Options) -> IService:
         for notice in config.notices:
             _log.warn("{notice}", notice=notice)
         if options["demo"]:
-            await demo.begin(gateway, Path(config.store.path).with_name("demo.json"))
+            await demo.begin(gateway, place_of(engine) / "demo.json")
 
     def cannot(failure: Failure) -> None:
         if failure.check(CannotStart):
@@ -126,7 +127,7 @@ def makeService(options: Options) -> IService:
     gateway.ready.addCallback(lambda _: Deferred.fromCoroutine(started())).addErrback(cannot)
 
     def stop() -> None:
-        if reactor.running:  # a second signal finds it stopping
+        with suppress(ReactorNotRunning):  # a second signal finds it stopping
             reactor.stop()
 
     def on_signal(*_: object) -> None:

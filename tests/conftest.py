@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # A slow machine is not a failure: no test judges the time that it takes.
@@ -7,3 +8,8 @@ settings.register_profile(
     "smsgw", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("smsgw")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that start processes come first: with several workers the longest must not be last."""
+    items.sort(key=lambda item: "/integration/" not in str(item.path))

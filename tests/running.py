@@ -1,5 +1,6 @@
 """A gateway and a simulated SMSC as processes of their own, for tests from the outside."""
 
+import itertools
 import json
 import os
 import signal
@@ -32,16 +33,26 @@ admin = ["unix:{directory}/admin.sock:mode=600", "tcp:{admin_port}:interface=127
 """
 
 
+# Below those that the system gives to clients, which would be taken again before a server has
+# them; and each of the processes that tests run in has its own.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+_PORTS = itertools.cycle(range(12_000 + 2_500 * _WORKER, 12_000 + 2_500 * (_WORKER + 1)))
+
+
 def free_ports(count: int) -> list[int]:
     """TCP ports of 127.0.0.1 that nobody listens on now, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    found: list[int] = []
+    while len(found) < count:
+        port = next(_PORTS)
+        with socket.socket() as one:
+            # A connection of a former test that is still being closed is in nobody's way.
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                one.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+    return found
 
 
 def environment() -> dict[str, str]:

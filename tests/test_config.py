@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from smsgw import config as configuration
 from smsgw.config import Config, ConfigError, HttpSite, Node, SmppListener, find, load, parse
+from smsgw.dialects import CodeWords
 from smsgw.toml import shown
-from smsgw.toml_lines import positions
+from smsgw.toml.lines import positions
 
 SAMPLE = Path(__file__).parents[1] / "etc" / "smsgw.toml"
 
@@ -176,9 +177,10 @@ def test_syntax_error_has_its_line() -> None:
 @pytest.mark.parametrize(
     ("content", "key", "right"),
     [
-        ('[store]\nurl = "postgresql+psycopg://h/x"', "store.url", "PostgreSQL is not served"),
+        ('[store]\nurl = "postgresql+psycopg://h/"', "store.url", "postgresql+psycopg://smsgw@"),
         ('[store]\nurl = "var/x.db"', "store.url", "sqlite:///var/smsgw.db"),
-        ('[broker]\nurl = "amqp://h/"', "broker.url", "embedded:"),
+        ('[broker]\nurl = "redis://h/"', "broker.url", "embedded:"),
+        ('[broker]\nurl = "amqp://u:secret@h:x/"', "broker.url", "port"),
         ('[http]\npublic_url = "https://x/"', "http.public_url", "without a slash"),
         ('[http]\nlisten = ["tcp:99999"]', "http.listen", '"tcp:2775"'),
         ('[http]\nlisten = "tcp:1"', "http.listen", 'a list of endpoints such as ["tcp:8080"]'),
@@ -241,6 +243,31 @@ def test_one_endpoint_for_two_listeners_is_refused() -> None:
         "each needs its own"
     ]
     assert parse('[http]\nlisten = ["tcp:0"]\nadmin = ["tcp:0"]').http.admin == ["tcp:0"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "path", "words"),
+    [
+        ("[http]\nproxy = true", "http.proxy", "proxy_from"),
+        ('[http]\nproxy_from = ["10.0.0.5"]', "http.proxy", "proxy_from"),
+        (
+            '[http]\nlisten = ["ssl:1:privateKey=k"]\nproxy = true\nproxy_from = ["10.0.0.5"]',
+            "http.listen",
+            "before TLS",
+        ),
+        (
+            '[[http.site]]\ndialects = ["rest"]\nhosts = ["a.example"]\nproxy = true\n'
+            'proxy_from = ["10.0.0.5"]',
+            "http.site.proxy",
+            "without listen",
+        ),
+    ],
+)
+def test_http_behind_a_proxy_needs_all_of_it(lines: str, path: str, words: str) -> None:
+    """Where the proxies are, a listener, and TLS at the proxy."""
+    (line,) = faults(lines)
+    assert f": {path}: " in line
+    assert words in line
 
 
 @pytest.mark.parametrize("key", ["http.listen", "http.admin"])
@@ -308,11 +335,9 @@ def test_a_name_that_cannot_be_looked_up_is_one_line(
 
 def test_unserved_tables_are_noticed() -> None:
     """What has no effect in this release is said, not refused."""
-    text = '[mm4]\nkey = true\n[node]\nroles = ["smpp"]\n[smtp]\nlisten = []\nrelay = "h:25"\n'
+    text = '[node]\nroles = ["smpp"]\n[smtp]\nlisten = []\nrelay = "h:25"\n'
     assert parse(text, "f.toml").notices == [
-        "f.toml:1: mm4: not served by this release; it has no effect",
-        "f.toml:6: smtp.listen: not served by this release; it has no effect",
-        "f.toml:4: node.roles: not served by this release; it has no effect",
+        "f.toml:2: node.roles: not served by this release; it has no effect",
     ]
 
 
@@ -452,12 +477,37 @@ def test_any_value_anywhere_gives_a_configuration_or_faults(value: object, key: 
 def test_manual_has_every_key() -> None:
     """docs/operate/configuration.md names each key and each default that is a plain value."""
     manual = (SAMPLE.parents[1] / "docs" / "operate" / "configuration.md").read_text()
-    for table in ("node", "store", "broker", "smpp", "http", "smtp", "log"):
+    for table in ("node", "store", "broker", "smpp", "http", "smtp", "media", "log"):
         for key in attrs.fields(type(getattr(Config(), table))):
             assert f"| `{table}.{key.name}` |" in manual
-    for dialect in ("aerialink", "link", "ams", "aaisp", "aql"):
+    for dialect in ("aerialink", "link", "ams", "aaisp", "aql", "mm4"):
         section = manual.partition(f"### `[{dialect}]`")[2].partition("\n## ")[0]
         for key in attrs.fields(type(getattr(Config(), dialect))):
             default = getattr(getattr(Config(), dialect), key.name)
-            said = shown(default) if default != [] else "[]"
+            said = shown(default) if default not in ([], {}) else str(default)
             assert f"| `{key.name}` | `{said}` |" in section
+
+
+def test_words_of_rest_codes() -> None:
+    """``[aerialink.codes]`` has texts and HTTP statuses by code; what cannot be one is told."""
+    codes = parse(
+        """
+[aerialink.codes]
+1022 = { text = "Unknown sender", http = 422 }
+52 = { text = "Unsubscribed" }
+"""
+    ).aerialink.codes
+    assert codes == {1022: CodeWords("Unknown sender", 422), 52: CodeWords("Unsubscribed", 0)}
+    for wrong in (
+        "7 = { text = 'x' }",
+        "52 = { http = 400 }",
+        "1022 = { http = 200 }",
+        "1022 = { http = true }",
+        "1022 = {}",
+        "1022 = 5",
+        'codes = "x"',
+        '1022 = { text = "a\\nb" }',
+    ):
+        table = "[aerialink]" if wrong.startswith("codes") else "[aerialink.codes]"
+        with pytest.raises(ConfigError, match=r"aerialink\.codes"):
+            parse(f"{table}\n{wrong}")

@@ -71,12 +71,31 @@ def test_the_default_configuration_listens_on_loopback_only() -> None:
         assert endpoint.startswith("unix:") or ":interface=127.0.0.1" in endpoint
 
 
+@pytest.mark.parametrize(
+    ("listen", "base"),
+    [
+        (["tcp:8080"], "http://127.0.0.1:8080"),
+        (["unix:var/http.sock", "tcp6:8088"], "http://[::1]:8088"),
+        (["unix:var/http.sock"], ""),
+    ],
+)
+def test_links_to_mms_lead_to_the_demo(listen: list[str], base: str) -> None:
+    """``http.public_url``, unless the configuration has one."""
+    config = Config(http=Http(listen))
+    demo.on_loopback(config)
+    assert config.http.public_url == base
+    config = Config(http=Http(listen, public_url="https://sms.example.com"))
+    demo.on_loopback(config)
+    assert config.http.public_url == "https://sms.example.com"
+
+
 def test_the_provisioning_of_the_demo_is_right() -> None:
     """It parses, its passwords fit, and every destination goes to the simulator."""
     provisioning = parse(demo.provisioning("secret12", "longer-secret"), "demo")
     assert list(provisioning.accounts) == ["demo"]
     assert provisioning.carriers["simulator"].kind == "simulator"
     assert provisioning.routes["default"].prefixes == [""]
+    assert provisioning.routes["default"].mms == "link"
 
 
 class BeginTests(TestCase):

@@ -65,9 +65,20 @@ class DoorsTests(TestCase):
         assert isinstance(outcome, Refusal), outcome
         return outcome.reason
 
+    def test_a_client_that_we_called_may_be_anywhere(self) -> None:
+        """Its allow-list is not asked, everything else is; and it opens no door to others."""
+        anywhere = self.doors.login("smpp", "acme", "secret12", "203.0.113.9", called=True)
+        self.check()
+        assert isinstance(self.successResultOf(anywhere), Login)
+        wrong = self.doors.login("smpp", "acme", "guess", "203.0.113.9", called=True)
+        self.check()
+        assert self.successResultOf(wrong) == Refusal(Reason.WRONG_PASSWORD)
+        refused = self.doors.login("smpp", "acme", "secret12", "203.0.113.9")
+        assert self.successResultOf(refused) == Refusal(Reason.ADDRESS_NOT_ALLOWED)
+
     def test_a_good_login_says_what_the_credential_may(self) -> None:
         """Account, binds, window, rate and profile come from the provisioning."""
-        expected = Login("acme", "acme", "smpp", binds=4, window=50, rate=50.0, profile="standard")
+        expected = Login("acme", "acme", "smpp", binds=4, window=50, rate=50.0, profile="")
         assert self.login() == expected
 
     def test_a_wrong_password_and_an_unknown_name_are_told_apart(self) -> None:

@@ -10,6 +10,7 @@ from smsgw.message import (
     Address,
     Message,
     MessageState,
+    Multimedia,
     Receipt,
 )
 
@@ -75,7 +76,7 @@ def test_a_message_is_acknowledged_when_its_last_part_is():
     assert message.carrier_at == 7
 
 
-@pytest.mark.parametrize("shape", [Message("a", "b"), Receipt("1", 2), Address("a")])
+@pytest.mark.parametrize("shape", [Message("a", "b"), Receipt("1", 2), Address("a"), Multimedia()])
 def test_a_misspelt_attribute_is_an_error(shape):
     """The shapes have slots: nothing can be put on them by mistake."""
     with pytest.raises(AttributeError):

@@ -57,7 +57,13 @@ def test_sample_is_read_whole() -> None:
     acme = found.accounts["acme"]
     assert (acme.rate, acme.senders, acme.country) == (50, ["ACME", "447700900000"], "44")
     assert acme.credential[0] == Credential(
-        "smpp", "acme", "secret12", allow=["127.0.0.0/8", "::1"], binds=4, window=50
+        "smpp",
+        "acme",
+        "secret12",
+        allow=["127.0.0.0/8", "::1"],
+        binds=4,
+        window=50,
+        profile="standard",
     )
     assert acme.number == [Number("447700900000", ["smpp"])]
     assert found.carriers["north"] == Carrier(
@@ -78,6 +84,28 @@ def test_demo_is_an_account_with_a_simulated_carrier() -> None:
     assert all(one.allow == ["127.0.0.0/8", "::1"] for one in logins)
     assert found.carriers["simulator"].kind == "simulator"
     assert found.routes["default"].prefixes == [""]
+
+
+def test_an_account_of_the_link_profile_has_five_messages_a_second() -> None:
+    """L-R10: that is its rate until it sets one, 0 for none; other accounts have none."""
+
+    def rate(profile: str, key: str = "") -> float:
+        login = f"""
+[[account]]
+name = "a"
+{key}
+[[account.credential]]
+kind = "smpp"
+username = "a"
+password = "secret12"
+profile = "{profile}"
+"""
+        return parse(login, "p.toml").accounts["a"].rate
+
+    assert rate("link") == 5
+    assert rate("link", "rate = 50") == 50
+    assert rate("link", "rate = 0") == 0
+    assert rate("standard") == 0
 
 
 def test_all_faults_are_told_at_once() -> None:
@@ -103,7 +131,7 @@ targets = ["www.example.com/in?"]
 name = "acme"
 [[carrier]]
 name = "mms"
-kind = "mm4"
+kind = "mm5"
 [[carrier]]
 name = "north"
 [[route]]
@@ -125,11 +153,11 @@ carriers = ["nroth"]
         'leading digits with "*" such as "44770090*", a name of 1 to 11 characters with a letter, '
         "or an ICCID",
         'p.toml:15: account.number.targets: unknown target "www.example.com/in?"; it must be smpp, '
-        "null, a URL, an e-mail address, @name@host, a mobile number, or an ICCID, after at most "
-        "one of + * !",
+        "mm4, null, a URL, an e-mail address, @name@host, a mobile number, or an ICCID, after at "
+        "most one of + * !",
         'p.toml:17: account.name: "acme" is taken at p.toml:2; it must be unique',
-        'p.toml:20: carrier.kind: "mm4" carriers are not served by this release; '
-        'it must be "smpp" or "simulator"',
+        'p.toml:20: carrier.kind: "mm5" is not allowed; it must be "smpp", "mm4" or "simulator" '
+        '(did you mean "mm4"?)',
         "p.toml:21: carrier: host is missing; a carrier of kind smpp needs it",
         "p.toml:21: carrier: system_id is missing; a carrier of kind smpp needs it",
         "p.toml:21: carrier: password is missing; a carrier of kind smpp needs it",
@@ -137,6 +165,7 @@ carriers = ["nroth"]
     ]
 
 
+MM4 = '[[carrier]]\nname = "c"\nkind = "mm4"\ndomain = "d.example.com"\n'
 ROUTE = '[[route]]\nname = "r"\nprefixes = [""]\ncarriers = []\n'
 ONE_CARRIER = ROUTE.replace("[]", '["c"]')
 
@@ -164,10 +193,35 @@ ONE_CARRIER = ROUTE.replace("[]", '["c"]')
             "15 at most",
         ),
         (
-            '[[account]]\nname = "a"\n[[account.credential]]\nkind = "smtp"\n'
+            '[[account]]\nname = "a"\n[[account.credential]]\nkind = "smtq"\n'
             'username = "u"\npassword = "p"',
-            'it must be "smpp" or "http"',
+            'it must be "smpp", "http" or "smtp"',
         ),
+        (
+            '[[account]]\nname = "a"\n[[account.credential]]\nkind = "smtp"\n'
+            'username = "u"\npassword = "p"\nidentify = "address"\nallow = ["*"]',
+            'and without "*"',
+        ),
+        (
+            '[[account]]\nname = "a"\n[[account.credential]]\nkind = "http"\n'
+            'username = "u"\npassword = "p"\nidentify = "address"',
+            "only a login of kind smtp",
+        ),
+        (
+            '[[account]]\nname = "a"\n[[account.credential]]\nkind = "smtp"\n'
+            'username = "u"\npassword = "p"\nhost = "mmsc.example.net"',
+            "add domain = ...",
+        ),
+        (MM4.replace('domain = "d.example.com"\n', ""), "domain is missing"),
+        (MM4 + "tls = true", 'must be "none", "offered" or "required"'),
+        (MM4 + 'tls_ca = "ca.pem"', 'without tls = "required"'),
+        (MM4 + 'username = "u"', "add password = ..."),
+        (MM4 + 'system_id = "u"', "a carrier of kind mm4 has no such key"),
+        (MM4 + "retry_s = []", "a list such as [60, 300, 900]"),
+        (MM4 + "max_size = 100", "10000 to 5242880"),
+        ('[[carrier]]\nname = "c"\ndomain = "d"', "a carrier of kind smpp has no such key"),
+        ('[[carrier]]\nname = "c"\ntls = "required"', "it must be true or false"),
+        ('[[carrier]]\nname = "c"\npassword = "ninechars"', "at most 8 are allowed"),
         (
             '[[account]]\nname = "a"\n[[account.credential]]\nkind = "http"\n'
             'username = "u:v"\npassword = "p"',
@@ -196,7 +250,7 @@ ONE_CARRIER = ROUTE.replace("[]", '["c"]')
             '"seconds" or "minutes"',
         ),
         ('[[account]]\nname = "a"\n[account.settings.linked]\n', '"link"'),
-        ('[[account]]\nname = "a"\n[account.settings.mm4]\nx = 1', "not served by this release"),
+        ('[[account]]\nname = "a"\n[account.settings.mm4]\nx = 1', "unknown key"),
         ('[[account]]\nname = "a"\nsettings = 1', "[account.settings.link]"),
         ('[account]\nname = "a"', "[[account]]"),
         ('[[carrier]]\nname = "c"\nkind = "simulator"\nhost = "h"', "leave it out"),

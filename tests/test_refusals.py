@@ -194,6 +194,7 @@ def _row(reason):
         a.websmpp,
         a.smscgi,
         a.smtp,
+        a.mm4,
         "yes" if a.temporary else "no",
     )
     return f"| {' | '.join(cells)} |"

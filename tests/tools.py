@@ -12,8 +12,14 @@ TOOLS = {
     "node": "nodejs",
     "npm": "npm",
     "curl": "curl",
+    "swaks": "swaks",
+    "postfix": "postfix",
     "pdftotext": "poppler-utils",
+    "rabbitmq-server": "rabbitmq-server",
+    "chromium": "chromium",
+    "/usr/lib/postgresql/15/bin/postgres": "postgresql",
     "SMS::AQL": "libsms-aql-perl",
+    "Net::SMPP": "libnet-smpp-perl",
 }
 
 

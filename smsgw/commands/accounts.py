@@ -31,7 +31,7 @@ def accounts(context: click.Context, as_json: bool) -> None:
             "numbers": lambda one: ", ".join(one.numbers),
             "balance": lambda one: f"{one.balance} {one.currency}" if one.balance else "",
             "rate": lambda one: f"{one.rate:g}/s" if one.rate else "unlimited",
-            "sessions": lambda one: str(one.sessions),
+            "sessions": lambda one: f"{one.sessions} {one.outbind}".rstrip(),
             "waiting": lambda one: str(one.waiting),
         },
     )

@@ -34,8 +34,11 @@ def carriers(context: click.Context, as_json: bool) -> None:
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def simulate(arguments: tuple[str, ...]) -> None:
-    """Run a simulated SMSC to connect a carrier to; "smsgw simulate --help" shows its options."""
+    """Run a simulated SMSC (--mm4: MMSC) for a carrier; "smsgw simulate --help" shows more."""
     # Imported here because it brings the reactor, which no other command needs.
-    from smsgw.testing.smsc import main as run
+    if "--mm4" in arguments:
+        from smsgw.testing.simulated_mmsc import main as run
+    else:
+        from smsgw.testing.smsc import main as run
 
-    run(list(arguments))
+    run([one for one in arguments if one != "--mm4"])

@@ -33,7 +33,7 @@ def send(
 @click.argument("message_id", metavar="MESSAGE-ID")
 @click.pass_context
 def status(context: click.Context, as_json: bool, message_id: str) -> None:
-    """Show a message by its id: decimal, GUID, or 32 hex digits."""
+    """Show a message by its id (decimal, GUID, 32 hex digits), or each that has a common id."""
     operator = operator_of(context)
     # What cannot be an id is not asked for: it might not even be text.
     found = None if parse_id(message_id) is None else ask(operator.message(message_id))
@@ -78,13 +78,16 @@ def _message_lines(found: MessageView) -> list[tuple[str, str]]:
         ("from", found.source),
         ("to", found.destination),
         ("parts", str(found.parts)),
+        ("media", ", ".join(found.media)),
         ("route", found.route),
         ("carrier", found.carrier),
         ("carrier ids", ", ".join(found.carrier_ids)),
         ("accepted", time_of(found.accepted_at)),
         ("at carrier", time_of(found.carrier_at)),
         ("done", time_of(found.done_at)),
+        ("read", time_of(found.read_at)),
         ("waits in", ", ".join(found.queued)),
         ("interface", found.interface),
         ("reference", found.client_reference),
+        *(("with" if n else "together", one) for n, one in enumerate(found.messages)),
     ]

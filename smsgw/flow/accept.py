@@ -1,7 +1,7 @@
 """Accept: has each message decided, commits all that pass in one transaction, and only then lets
 the edge say yes (I1).
 
-Comes from: an edge (``smpp/server.py``, ``http/rest.py``) with a batch of messages of one login.
+Comes from: an edge (``smpp/esme.py``, ``http/rest.py``) with a batch of messages of one login.
 Goes on to: ``decide``, and what passes to the queue of the carrier that ``route`` chose, from
 which ``send`` takes it.
 """
@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -17,7 +18,7 @@ from twisted.python.failure import Failure
 from smsgw import trace
 from smsgw.figures import SECONDS, Histogram
 from smsgw.flow import route
-from smsgw.flow.decide import Decisions, Outcome, Terms
+from smsgw.flow.decide import Decisions, Link, Outcome, Terms
 from smsgw.flow.lists import Lists
 from smsgw.flow.money import Balances
 from smsgw.flow.quotas import Quotas
@@ -31,7 +32,7 @@ from smsgw.rules import money
 from smsgw.rules.duplicates import Duplicates
 from smsgw.rules.tables import Tables
 from smsgw.rules.tree import NEVER
-from smsgw.store import records, schema
+from smsgw.store import links, media, records, schema
 from smsgw.store.journal import Overdrawn
 from smsgw.store.records import Records
 
@@ -79,6 +80,8 @@ class Acceptance:
         )
         self._decisions.full = queues.full
         self.draining = False
+        # How long the media of a message are kept, in ms.
+        self.media_ms = 30 * 24 * 3600_000
         # For operators. By account and interface: messages accepted; by account: their parts; by
         # reason: messages refused. And how many seconds batches waited to be durable.
         self.accepted: dict[tuple[str, str], int] = {}
@@ -154,14 +157,13 @@ class Acceptance:
         What was reserved when the messages were decided stands once they are stored, and is undone
         if they are not.
         """
-        done: Deferred[None] = self._queues.commit(transaction)
-        if transaction.changes.ledger:
-            self._await_charges(done, transaction)
-        if transaction.changes.usage:
-            self._await_usage(done, transaction)
-        if self.duplicates.any:
-            done.addErrback(self._forget, outcomes)
-        return done.addCallback(self._stored, outcomes, time.perf_counter())
+        handed_in = time.perf_counter()
+        return self._queues.commit(transaction).addCallbacks(
+            self._stored,
+            self._undone,
+            callbackArgs=(transaction, outcomes, handed_in),
+            errbackArgs=(transaction, outcomes),
+        )
 
     def _add(self, message: Message, terms: Terms, transaction: Transaction) -> Outcome:
         """Decides about one message; ``_charge`` follows once all of the terms are decided."""
@@ -204,22 +206,15 @@ class Acceptance:
         return self._decisions.over_rate(terms.place, parts, terms.now)
 
     def _undo(self, transaction: Transaction, outcomes: list[Outcome]) -> None:
-        """The transaction is not handed in: what was reserved for its messages is free again."""
-        for entry in transaction.changes.ledger:
-            self._balances.not_stored(entry.account, -entry.amount)
+        """The transaction is not stored: what was reserved for its messages is free again."""
+        for account, cost in _charges(transaction).items():
+            self._balances.not_stored(account, cost)
         if transaction.changes.usage:
-            self.quotas.not_stored(tuple(transaction.changes.usage))
+            self.quotas.not_stored(transaction.changes.usage)
         if self.duplicates.any:
             for outcome in outcomes:
                 if isinstance(outcome, Message):
                     self.duplicates.forget(outcome)
-
-    def _forget(self, failure: Failure, outcomes: list[Outcome]) -> Failure:
-        """What was not stored may be sent again."""
-        for outcome in outcomes:
-            if isinstance(outcome, Message):
-                self.duplicates.forget(outcome)
-        return failure
 
     def consider(
         self,
@@ -243,25 +238,6 @@ class Acceptance:
         )
         return self._decisions.decide(message, terms)
 
-    def _await_charges(self, done: Deferred[None], transaction: Transaction) -> None:
-        """Lets charges stand once they are stored, or undoes them."""
-        charges: dict[str, int] = {}
-        for entry in transaction.changes.ledger:
-            charges[entry.account] = charges.get(entry.account, 0) - entry.amount
-
-        def stored(_: None) -> None:
-            for account, cost in charges.items():
-                self._balances.stored(account, cost)
-
-        def not_stored(failure: Failure) -> Failure:
-            for account, cost in charges.items():
-                self._balances.not_stored(account, cost)
-            if failure.check(Overdrawn):
-                self._balances.read_again(charges)
-            return failure
-
-        done.addCallbacks(stored, not_stored)
-
     def _charge(self, terms: Terms, transaction: Transaction) -> None:
         """Counts and charges what was accepted, at once in memory, so that the next message finds
         it spent; it is written with its messages."""
@@ -270,19 +246,6 @@ class Acceptance:
             self.quotas.charge(terms.place.lineage, terms.parts, terms.now_ms, usage)
         if terms.cost:
             self._balances.charge(terms.place.payer.name, terms.cost)
-
-    def _await_usage(self, done: Deferred[None], transaction: Transaction) -> None:
-        """Lets what was counted stand once it is stored, or undoes it."""
-        usage = tuple(transaction.changes.usage)
-
-        def stored(_: None) -> None:
-            self.quotas.stored(usage)
-
-        def not_stored(failure: Failure) -> Failure:
-            self.quotas.not_stored(usage)
-            return failure
-
-        done.addCallbacks(stored, not_stored)
 
     def _blocked(self, account: Account | None) -> Refusal | None:
         if self.draining:
@@ -297,6 +260,11 @@ class Acceptance:
         if place.expires_at < NEVER and place.expires_at <= self._now() * 1000:
             return Refusal(Reason.ACCOUNT_EXPIRED, "expired")
         return None
+
+    def link_by(self, link: Link) -> None:
+        """An MMS that its carriers cannot take, on a route with ``mms = "link"``, becomes the SMS
+        that ``link`` makes of it."""
+        self._decisions.link = link
 
     def count(self, reason: Reason, messages: int) -> None:
         """Counts refused messages for operators; an edge tells of those that it does not hand
@@ -322,6 +290,12 @@ class Acceptance:
                 # As LedgerRow(...), which a function in Python would make.
                 _ledger_row((id + parts + 1, payer, message.accepted_at, -cost, _CHARGE, id, ""))
             )
+        if message.multimedia is not None:
+            rows = media.rows_of(message, self.media_ms)
+            changes.media += rows
+            if message.multimedia.link:
+                until = max(row.until for row in rows)
+                changes.links.append(links.LinkRow(message.multimedia.link, id, until))
         due = max(message.schedule_at, message.accepted_at)
         transaction.put += route.entries(message, id + 1, due)
 
@@ -335,11 +309,21 @@ class Acceptance:
         message.refusal = refusal.reason.name
         # What was refused is recorded without its text.
         message.parts = []
+        if message.multimedia is not None:
+            message.multimedia = evolve(message.multimedia, media=[], text="", subject="")
         transaction.changes.messages.append(records.row(message, None))
         refusal.message = message
 
-    def _stored(self, _: None, outcomes: list[Outcome], handed_in: float) -> None:
+    def _stored(
+        self, _: None, transaction: Transaction, outcomes: list[Outcome], handed_in: float
+    ) -> None:
+        """What was charged and counted stands."""
         self.waited.add(time.perf_counter() - handed_in)
+        if transaction.changes.ledger:
+            for account, cost in _charges(transaction).items():
+                self._balances.stored(account, cost)
+        if transaction.changes.usage:
+            self.quotas.stored(transaction.changes.usage)
         accepted, parts = self.accepted, self.parts
         for outcome in outcomes:
             if isinstance(outcome, Message):
@@ -349,6 +333,14 @@ class Acceptance:
                 parts[account] = parts.get(account, 0) + len(outcome.parts)
                 if trace.on:
                     trace.say("accepted", outcome, by=outcome.interface, route=outcome.route)
+
+    def _undone(
+        self, failure: Failure, transaction: Transaction, outcomes: list[Outcome]
+    ) -> Failure:
+        self._undo(transaction, outcomes)
+        if failure.check(Overdrawn):
+            self._balances.read_again(_charges(transaction))
+        return failure
 
     def _not_stored(self, failure: Failure, outcomes: list[Outcome]) -> list[Outcome]:
         overdrawn = failure.check(Overdrawn)
@@ -365,3 +357,11 @@ class Acceptance:
                 outcome = Refusal(reason)
             told.append(outcome)
         return told
+
+
+def _charges(transaction: Transaction) -> dict[str, int]:
+    """What the transaction charges to each account."""
+    charges: dict[str, int] = {}
+    for entry in transaction.changes.ledger:
+        charges[entry.account] = charges.get(entry.account, 0) - entry.amount
+    return charges

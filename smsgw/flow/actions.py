@@ -13,7 +13,7 @@ from smsgw.queues import Kind
 from smsgw.rules.filters import text_of
 from smsgw.rules.numbers import first_word
 
-_EVENTS = {Kind.MO: "MO", Kind.RECEIPT: "DLR", Kind.PROGRESS: "CDA"}
+_EVENTS = {Kind.MO: "MO", Kind.RECEIPT: "DLR", Kind.PROGRESS: "CDA", Kind.READ: "DLR"}
 
 
 def targets_for(message: Message, account: Account, kind: Kind) -> list[Target] | None:
@@ -27,11 +27,17 @@ def targets_for(message: Message, account: Account, kind: Kind) -> list[Target] 
     for one in sorted(account.route, key=lambda route: route.sequence):
         if not _passes(one, message):
             continue
-        found = [target_of(action, event, message.kind) for action in one.actions]
+        found = [target_of(action, event, _kind(message)) for action in one.actions]
         meant = [target for target in found if target is not None]
         if meant:
             return list(dict.fromkeys(target for target in meant if target is not NULL))
     return None
+
+
+def _kind(message: Message) -> str:
+    """What its sender made it: an MMS is one to who sent it, though it went as an SMS with a
+    link."""
+    return "sms" if message.multimedia is None else "mms"
 
 
 def _passes(route: ActionRoute, message: Message) -> bool:
@@ -39,7 +45,7 @@ def _passes(route: ActionRoute, message: Message) -> bool:
     code = message.destination if inbound else message.source
     if route.code and route.code.upper() != code.removeprefix("+").upper():
         return False
-    if route.kind and route.kind != message.kind:
+    if route.kind and route.kind != _kind(message):
         return False
     if route.keyword:
         return inbound and first_word(text_of(message)) == route.keyword

@@ -7,6 +7,7 @@ route and the carriers that the parts before it have.
 from collections import OrderedDict
 from typing import NamedTuple
 
+from smsgw.flow import route
 from smsgw.message import Message
 from smsgw.provisioning import Route
 from smsgw.rules.tables import Tables
@@ -38,14 +39,16 @@ class Company:
             return None
         return message.account, message.source, message.destination, place[0], place[1]
 
-    def way(self, key: Key, tables: Tables, now_ms: int) -> tuple[Route, list[str]] | None:
-        """The route and the carriers, in order, of the parts before; None if none is known, or if
-        it is not provisioned so any more."""
+    def way(
+        self, key: Key, message: Message, tables: Tables, now_ms: int
+    ) -> tuple[Route, list[str]] | None:
+        """The route and the carriers, in order, of the parts before ``message``, which has this
+        key; None if none is known, or if it is not provisioned so any more."""
         way = self._ways.get(key)
         if way is None or now_ms - way.since >= KEPT_MS:
             return None
         chosen = tables.provisioning.routes.get(way.route)
-        if chosen is None or sorted(chosen.carriers) != sorted(way.carriers):
+        if chosen is None or sorted(route.able(chosen, message, tables)) != sorted(way.carriers):
             return None
         return chosen, way.carriers
 

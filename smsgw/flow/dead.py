@@ -25,8 +25,7 @@ from smsgw.flow.targets import (
 )
 from smsgw.message import Acknowledgement, Message, MessageState
 from smsgw.provisioning.targets import is_relay, masked
-from smsgw.queues import Entry, Kind, Transaction
-from smsgw.queues.embedded import EmbeddedQueues
+from smsgw.queues import Entry, Kind, Queues, Transaction
 from smsgw.store import records, schema
 from smsgw.store.journal import Changes, Journal, StoreFailed, write
 from smsgw.store.records import Records
@@ -193,7 +192,7 @@ class DeadLetters:
     def __init__(
         self,
         journal: Journal,
-        queues: EmbeddedQueues,
+        queues: Queues,
         known: Records,
         settlement: "Settlement",
         now: Callable[[], float] = time.time,
@@ -205,6 +204,7 @@ class DeadLetters:
         self._now = now
         # Those that are being put back: who asks at the same time must not put them back twice.
         self._rising: set[int] = set()
+        self.reopened = 0  # how often any were put back
 
     async def put_back(self, which: Which, action: schema.ActionRow) -> int:
         """Puts them back to their queues; how many. ``action`` is for the audit.
@@ -231,6 +231,7 @@ class DeadLetters:
                 transaction.changes.actions.append(action)
             ids = {one.id for one in letters}
             self._rising |= ids
+            self.reopened += 1
             try:
                 await self._queues.commit(transaction)
             except StoreFailed:

@@ -32,8 +32,14 @@ _log = Logger()
 DEFAULT_VALIDITY_MS = 48 * 3600_000
 MAX_VALIDITY_MS = 7 * 24 * 3600_000
 MAX_SCHEDULE_MS = 30 * 24 * 3600_000  # spec/aerialink.md 4.3 scheduleTime
+MMS_VALIDITY_MS = 72 * 3600_000  # spec/mm4.md §4, for one that names no expiry
+# Edges whose clients may send from a number of 16 digits (W-D20, section 7 of spec/aql.md).
+_LONG_SENDERS = ("websmpp", "relay")
 
 Outcome = Message | Refusal
+# Makes of an MMS an SMS with a link to it, with ``text`` (or ``parts``) and kind "sms"; its
+# ``multimedia`` stays, and so do its references to media. Or says why not.
+Link = Callable[[Message, Account], Refusal | None]
 
 
 @define
@@ -83,6 +89,8 @@ class Decisions:
         self._company = Company()
         # Queues that are over their limit: nothing more is taken for them.
         self.full: Set[str] = frozenset()
+        # For an MMS whose route says ``mms = "link"`` and has no carrier that takes it as it is.
+        self.link: Link | None = None
         self._quotas = quotas or Quotas()
 
     def terms(
@@ -138,6 +146,8 @@ class Decisions:
         if account.pool or not message.source:
             self._choose_sender(message, asked, account, tables)
         source = numbers.detect_source(message.source, message.source_ton, account.country)
+        if isinstance(source, Reason) and message.interface in _LONG_SENDERS:
+            source = numbers.long_source(message.source)
         if isinstance(source, Reason):
             return Refusal(source, message.source)
         message.source, message.source_ton, message.source_npi = source
@@ -181,7 +191,9 @@ class Decisions:
             if opens > start:
                 start = message.schedule_at = opens
         message.accepted_at = now_ms
-        validity = message.validity_ms or account.validity * 60_000
+        validity = message.validity_ms or (
+            account.validity * 60_000 if message.kind == "sms" else MMS_VALIDITY_MS
+        )
         message.expires_at = start + min(validity, MAX_VALIDITY_MS)
 
         if tables.content is not None:
@@ -198,7 +210,9 @@ class Decisions:
 
         # Routed and priced.
         together = self._company.key(message) if message.esm_class & UDHI else None
-        way = self._company.way(together, tables, now_ms) if together is not None else None
+        way = None
+        if together is not None:
+            way = self._company.way(together, message, tables, now_ms)
         chosen = way[0] if way is not None else route.choose(message, tables)
         if chosen is None:
             return Refusal(Reason.NO_ROUTE, f"no route for {message.destination}")
@@ -207,7 +221,11 @@ class Decisions:
         if foreign and not (chosen.foreign_senders or chosen.sim):
             return Refusal(Reason.SOURCE_NOT_PROVISIONED, message.source)
         message.route = chosen.name
-        message.carriers = way[1] if way else route.carriers(chosen, message, self._is_up)
+        message.carriers = way[1] if way else route.carriers(chosen, message, self._is_up, tables)
+        if message.kind == "mms" and message.carriers[0] not in tables.mm4:
+            refusal = self._as_link(message, account)
+            if refusal is not None:
+                return refusal
         if self.full and route.carrier_queue(message.carriers[0]) in self.full:
             return Refusal(Reason.QUEUE_FULL, f"the queue of {message.carriers[0]}")
         if together is not None:
@@ -254,6 +272,12 @@ class Decisions:
         except ValueError as error:
             return Refusal(Reason.TOO_LONG, str(error))
         return _too_many(message, account)
+
+    def _as_link(self, message: Message, account: Account) -> Refusal | None:
+        """Makes an SMS of an MMS that its carrier cannot take; its price is that of its parts."""
+        if self.link is None:
+            return Refusal(Reason.NO_ROUTE, f"{message.carriers[0]} takes no MMS")
+        return self.link(message, account) or self._code(message, account)
 
     def over_rate(self, place: Standing, parts: int, now: float) -> Refusal | None:
         """The refusal of what the rates of an account and of those above it do not let pass now;

@@ -23,10 +23,9 @@ from smsgw.flow.settle import Settlement
 from smsgw.flow.targets import DELIVERED, FAILED, REFUSED, Delivery, Messenger, Told
 from smsgw.message import Acknowledgement, Message, MessageState
 from smsgw.provisioning import Account
-from smsgw.provisioning.targets import Target, callback_of, mailbox, masked, report_of
+from smsgw.provisioning.targets import MM4, Target, callback_of, mailbox, masked, report_of
 from smsgw.provisioning.targets import read as read_target
-from smsgw.queues import Consumer, Entry, Kind, Transaction
-from smsgw.queues.embedded import EmbeddedQueues
+from smsgw.queues import Consumer, Entry, Kind, Queues, Transaction
 from smsgw.refusals import Refusal
 from smsgw.rules.filters import text_of
 from smsgw.rules.tables import Tables
@@ -41,6 +40,7 @@ _EVENTS = {
     Kind.RECEIPT: "receipt",
     Kind.PROGRESS: "progress",
     Kind.NOTICE: "notice",
+    Kind.READ: "read",
 }
 
 
@@ -94,7 +94,7 @@ class Deliveries:
         self,
         config: Config,
         tables: Callable[[], Tables],
-        queues: EmbeddedQueues,
+        queues: Queues,
         settlement: Settlement,
         acceptance: Acceptance,
         forwarding: Forwarding,
@@ -176,7 +176,7 @@ class Deliveries:
 
     def _end(self, entry: Entry, told: Told, target: Target | None) -> Deferred[None]:
         """Settles a try, or gives the entry its next one."""
-        if self._stopped:
+        if self._stopped or told is targets.STOPPED:
             return succeed(None)
         transaction = Transaction()
         transaction.changes.soon = True
@@ -265,6 +265,8 @@ def _target(entry: Entry, account: Account) -> Target:
         return read_target(targets.target_of(entry.queue))
     if entry.kind == Kind.NOTICE:
         return mailbox(account.email)
+    if targets.is_mmsc(entry.queue):
+        return MM4
     action = targets.action_of(entry.queue)
     if action:
         return read_target(action)

@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 
 from smsgw import codes, trace
 from smsgw.flow import former
+from smsgw.flow.accept import RECEIPT_GRACE_MS
 from smsgw.flow.money import Balances
 from smsgw.flow.targets import (
     HANDOVER_MS,
@@ -29,12 +30,11 @@ from smsgw.flow.targets import (
 )
 from smsgw.identities import Identities
 from smsgw.message import FORMER, Acknowledgement, Direction, Message, MessageState
-from smsgw.queues import Entry, Kind, Transaction
-from smsgw.queues.embedded import EmbeddedQueues
+from smsgw.queues import Entry, Kind, Queues, Transaction
 from smsgw.rules import money
 from smsgw.rules.tables import Tables
 from smsgw.smpp import translate
-from smsgw.store import schema
+from smsgw.store import records, schema
 from smsgw.store.journal import StoreFailed
 from smsgw.store.records import FINAL_STATES, Records
 from smsgw.text import reports
@@ -50,7 +50,7 @@ class Endings:
     def __init__(
         self,
         tables: Callable[[], Tables],
-        queues: EmbeddedQueues,
+        queues: Queues,
         known: Records,
         identities: Identities,
         balances: Balances,
@@ -66,6 +66,8 @@ class Endings:
         self._now = now
         # Transactions that wait to be tried again; what follows from them must not overtake them.
         self.unstored = 0
+        # Tells the carrier of a multimedia MO that it has ended; nobody does without it.
+        self.reports: Callable[[Message, MessageState, Transaction], None] | None = None
         # For operators: messages that ended, by the carrier that had or refused them ("": none) and
         # state.
         self.ended: dict[tuple[str, int], int] = {}
@@ -138,7 +140,10 @@ class Endings:
         transaction.changes.closed.append(
             (message.id, int(state), message.error, message.network_error, done_at)
         )
-        if message.direction == Direction.MT and translate.wants_receipt(message, state):
+        if message.multimedia is not None and message.direction == Direction.MO:
+            if self.reports is not None:
+                self.reports(message, MessageState(state), transaction)
+        elif message.direction == Direction.MT and translate.wants_receipt(message, state):
             self.hand_over(message, Kind.RECEIPT, transaction, int(self._now() * 1000))
 
     def _refund(self, message: Message, state: MessageState, transaction: Transaction) -> None:
@@ -188,6 +193,19 @@ class Endings:
             transaction.put.append(
                 Entry(self._allot(), queue, now, kind, message, code, expires_at=now + lasts)
             )
+
+    def read(self, message: Message, at: int, transaction: Transaction) -> None:
+        """The recipient has read the message, at ``at`` (ms); only the first time counts, and what
+        else is awaited of the message goes on (ruling 18)."""
+        if message.read_at:
+            return
+        message.read_at = at
+        ended = message.state in FINAL_STATES or message.state == MessageState.UNKNOWN
+        awaited = bool(message.registered_delivery & 3) and not ended
+        until = message.expires_at + RECEIPT_GRACE_MS if awaited else None
+        transaction.changes.rewritten.append(records.row(message, until))
+        if message.interface != "smpp":  # which has no word for it
+            self.hand_over(message, Kind.READ, transaction, int(self._now() * 1000))
 
     def report_failure(self, message: Message, transaction: Transaction) -> None:
         """The first of several parts has come to nothing: whoever is to be told need not wait for

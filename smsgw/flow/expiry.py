@@ -17,10 +17,10 @@ from smsgw.flow import dead, route
 from smsgw.flow.former import ended
 from smsgw.flow.settle import Settlement
 from smsgw.message import Message, MessageState
-from smsgw.queues import Entry, Transaction
-from smsgw.queues.embedded import EmbeddedQueues
+from smsgw.mm4.transactions import KEPT_MS, Phase, Sending
+from smsgw.queues import Entry, Queues, Transaction
 from smsgw.rules.tables import Tables
-from smsgw.store import answers, records, schema
+from smsgw.store import answers, records, schema, seen
 from smsgw.store.journal import Journal
 from smsgw.store.records import Records
 
@@ -36,7 +36,7 @@ class Expiry:
     def __init__(
         self,
         tables: Callable[[], Tables],
-        queues: EmbeddedQueues,
+        queues: Queues,
         journal: Journal,
         known: Records,
         settlement: Settlement,
@@ -68,12 +68,20 @@ class Expiry:
         try:
             while await self._expire_entries() + await self._close_overdue() >= _EXPIRE_BATCH:
                 pass
-            old = int(self._now() * 1000) - dead.KEPT_MS
-            await self._journal.run(lambda c: dead.remove_before(c, old, _EXPIRE_BATCH))
-            old = int(self._now() * 1000) - answers.KEPT_MS
-            await self._journal.run(lambda c: answers.remove_before(c, old, _EXPIRE_BATCH))
+            await self._remove_older(dead.KEPT_MS, dead.remove_before)
+            await self._remove_older(KEPT_MS, seen.remove_before)
+            await self._remove_older(answers.KEPT_MS, answers.remove_before)
         except Exception:
             _log.failure("expiry: tried again in {seconds} s", seconds=_EXPIRE_S)
+
+    async def _remove_older(
+        self, kept_ms: int, remove: Callable[[Connection, int, int], int]
+    ) -> None:
+        """Removes all whose time is over, in small transactions: as fast as it can come, so that
+        it never grows."""
+        at = int(self._now() * 1000) - kept_ms
+        while await self._journal.run(lambda c: remove(c, at, _EXPIRE_BATCH)) >= _EXPIRE_BATCH:
+            pass
 
     async def _expire_entries(self) -> int:
         now = int(self._now() * 1000)
@@ -89,7 +97,7 @@ class Expiry:
             rows = [schema.QueueRow(*row) for row in connection.execute(query)]
             return rows, records.read(connection, list({row.message for row in rows}))
 
-        entries = self._untaken(*await self._journal.run(read))
+        entries = await self._untaken(*await self._journal.run(read))
         if entries:
             await self._settlement.expire(entries)
         return len(entries)
@@ -103,18 +111,14 @@ class Expiry:
             rows = [schema.QueueRow(*row) for row in connection.execute(query)]
             return rows, records.read(connection, list({row.message for row in rows}))
 
-        return self._untaken(*await self._journal.run(read))
+        return await self._untaken(*await self._journal.run(read))
 
-    def _untaken(self, rows: list[schema.QueueRow], messages: list[Message]) -> list[Entry]:
+    async def _untaken(self, rows: list[schema.QueueRow], messages: list[Message]) -> list[Entry]:
         known = self._known.adopt(messages)
-        entries = []
-        for row in rows:
-            message = known.get(row.message)
-            # What a carrier or session has just been given is settled by its answer.
-            entry = self._queues.claim(row, message) if message is not None else None
-            if entry is not None:
-                entries.append(entry)
-        return entries
+        # What a carrier or session has just been given is settled by its answer.
+        return await self._queues.claim(
+            [(row, known[row.message]) for row in rows if row.message in known]
+        )
 
     async def _close_overdue(self) -> int:
         """Messages of which no receipt came until long after their validity are UNKNOWN (ruling
@@ -146,13 +150,16 @@ class Expiry:
                 message = entry.message
                 if ended(entry):
                     self._settlement.let_go(entry, transaction, now)
+                elif message.kind == "mms" and Sending.of(entry.attempts).phase is Phase.MAILED:
+                    # It may have it; what it says of it nobody will hear.
+                    self._settlement.silent(entry, carrier, transaction, now)
                 elif not self._settlement.fail_over(entry, carrier, transaction, now):
                     chosen = route.choose(message, tables)
                     if chosen is not None:
-                        message.carriers = chosen.carriers
+                        message.carriers = route.able(chosen, message, tables)
                         message.queue_ms = chosen.queue_time_s * 1000
                         # As if a carrier before the first had refused.
-                        self._settlement.redirect(entry, chosen.carriers[0], transaction, now)
+                        self._settlement.redirect(entry, message.carriers[0], transaction, now)
                     else:
                         transaction.settled.append(entry)
                         self._settlement.failed(

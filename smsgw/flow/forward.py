@@ -51,6 +51,8 @@ class Forwarding:
 
     def sent(self, message: Message) -> None:
         """This goes out, forwarded by the number ``message.via``."""
+        if message.multimedia is not None:
+            return  # its counter ends its circles (spec/mm4.md §4, Loops)
         for octets in (*message.parts, *_joined(message)):
             key = (message.source, message.destination, octets)
             self._sent[key] = (self._now(), message.via)
@@ -60,7 +62,7 @@ class Forwarding:
 
     def via(self, message: Message) -> str:
         """The number that forwarded an MO that has just come in, "" if none did."""
-        if not self._sent:
+        if not self._sent or message.multimedia is not None:
             return ""
         source, destination = message.source.lstrip("+"), message.destination.lstrip("+")
         known = self._sent.get((source, destination, message.parts[0]))
@@ -101,9 +103,24 @@ def forward(
         direction=Direction.MT,
         via=via,
     )
-    text = None if mo.esm_class & UDHI else coding.decode(mo.data_coding, mo.parts[0])
+    kept = mo.multimedia
+    whole = kept is None and not mo.esm_class & UDHI
+    text = coding.decode(mo.data_coding, mo.parts[0]) if whole else None
     flash = target.prefix == "!"
-    if text is not None:
+    if kept is not None:
+        message.kind, message.parts = "mms", [b""]
+        # Reports are for who sent it, and are of the message that came.
+        message.multimedia = evolve(
+            kept,
+            delivery_report=False,
+            relay_report=False,
+            read_reply=False,
+            to=[],
+            cc=[],
+            link="",
+            expires_at=0,
+        )
+    elif text is not None:
         message.text, message.flash = text, flash
     else:
         message.parts, message.esm_class = list(mo.parts), mo.esm_class & UDHI
@@ -116,8 +133,10 @@ def forward(
         if not (isinstance(outcome, Refusal) and outcome.reason in _SENDER):
             return outcome
     message.source, message.source_ton = via, 0
-    if text is not None:
-        shown = f"+{mo.source.lstrip('+')}" if mo.source.lstrip("+").isdigit() else mo.source
+    shown = f"+{mo.source.lstrip('+')}" if mo.source.lstrip("+").isdigit() else mo.source
+    if message.multimedia is not None:
+        message.multimedia.subject = f"From {shown}: {message.multimedia.subject}".rstrip(": ")
+    elif text is not None:
         message.text = f"From {shown}: {text}"
     return acceptance.add(account, message, transaction)
 

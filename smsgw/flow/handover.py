@@ -17,13 +17,12 @@ from smsgw.flow import dead
 from smsgw.flow.settle import RETRY_S, Settlement
 from smsgw.flow.targets import account_queue
 from smsgw.message import MessageState
-from smsgw.queues import Entry, Kind, Transaction
-from smsgw.queues.embedded import EmbeddedQueues
+from smsgw.queues import Entry, Kind, Queues, Transaction
 from smsgw.smpp import translate
 from smsgw.smpp.codec import encode
 from smsgw.smpp.constants import DELIVERY_TEMPORARY, VERSION_34, status_name
+from smsgw.smpp.esme import EsmeSession
 from smsgw.smpp.pdu import DeliverSm
-from smsgw.smpp.server import EsmeSession
 from smsgw.smpp.versions import state_for_33
 
 _log = Logger()
@@ -80,7 +79,7 @@ class Handover:
 
     def __init__(
         self,
-        queues: EmbeddedQueues,
+        queues: Queues,
         settlement: Settlement,
         wording: Wording,
         clock: IReactorTime,

@@ -20,22 +20,25 @@ from smsgw.flow.actions import targets_for
 from smsgw.flow.forward import Forwarding
 from smsgw.flow.join import LARGEST, Joining, Undo
 from smsgw.flow.optout import Batch, OptOuts
+from smsgw.flow.reporting import Reporting
 from smsgw.flow.targets import HANDOVER_MS, MO_MS, mo_queue
 from smsgw.identities import Identities
 from smsgw.message import UDHI, Direction, Message, MessageState
 from smsgw.queues import Entry, Kind, Queues, Transaction
+from smsgw.refusals import Reason, Refusal
 from smsgw.rules.filters import text_of
 from smsgw.rules.numbers import Rule
 from smsgw.rules.tables import Tables
 from smsgw.smpp import translate
 from smsgw.smpp.constants import Status
 from smsgw.smpp.pdu import DeliverSm, DeliverSmResp
-from smsgw.store import records
+from smsgw.store import media, records
 from smsgw.store.records import Records
-from smsgw.text import parts
+from smsgw.text import coding, parts
 
 _log = Logger()
 
+ANONYMOUS = "anonymous"  # source of a multimedia MO whose sender hides (ruling 29)
 NO_TARGET = "no target"  # in place of a network error: the number of the MO has none
 
 
@@ -76,6 +79,11 @@ class Inbound:
         self._allot = identities.allot
         self._now = now
         self._optouts = optouts
+        # Tells carriers of multimedia MO what became of them; nobody does without it.
+        self.reporting: Reporting | None = None
+        # The link to the page of a multimedia MO, for sessions, which take no media; "": none.
+        self.link: Callable[[Message], str] = lambda message: ""
+        self.media_ms = 30 * 24 * 3600_000  # how long media of messages are kept
         self.received = 0
         self.nobodys = 0  # refused: no account has the number
 
@@ -105,6 +113,48 @@ class Inbound:
             return answers
 
         return self._commit(work).addCallbacks(stored, not_stored)
+
+    def multimedia(
+        self,
+        carrier: str,
+        messages: list[Message],
+        beside: Callable[[list[Message | Refusal], Transaction], None],
+    ) -> Deferred[list[Message | Refusal]]:
+        """Takes multimedia messages of one request, whose media are in the media store already;
+        fires with each, now durable, or why it is not taken. Fails if nothing was stored.
+
+        ``beside`` adds to the transaction what belongs to them.
+        """
+        work = self._begin()
+        outcomes = [self._multimedia(carrier, message, work) for message in messages]
+        beside(outcomes, work.transaction)
+        return self._commit(work).addCallback(lambda _: outcomes)
+
+    def _multimedia(self, carrier: str, message: Message, work: _Work) -> Message | Refusal:
+        address = message.destination.removeprefix("+")
+        rule = work.tables.numbers.find(address, partial(text_of, message))
+        kept = message.multimedia
+        if rule is None or kept is None:
+            self.nobodys += 1
+            return Refusal(Reason.NO_ROUTE, message.destination)
+        message.account = rule.account.name
+        work.passed_on += 1
+        if work.words is not None:
+            work.words.obey(message, rule.account, rule.number, work.now)
+        if kept.visibility == "Hide":
+            message.source, message.source_ton = ANONYMOUS, 0
+        self._record(message, carrier, rule, work.now, work.transaction)
+        work.transaction.changes.media += media.rows_of(message, self.media_ms)
+        state = MessageState(message.state)
+        if state.final and self.reporting is not None:
+            self.reporting.ended(message, state, work.transaction)
+        return message
+
+    def _note(self, message: Message) -> None:
+        """What a session gets of a multimedia message: its subject and text, and the link."""
+        text = "\n".join(one for one in (text_of(message), self.link(message)) if one)
+        message.data_coding, octets = coding.smallest(text)
+        message.parts = [octets]
 
     def review(self) -> Deferred[None]:
         """Parts of which the rest does not come go on by themselves (998); fires when that is
@@ -236,11 +286,15 @@ class Inbound:
         if rule.account.route:
             routed = targets_for(message, rule.account, Kind.MO)
             targets = rule.targets if routed is None else routed
+        if message.multimedia is not None and any(one.kind == "smpp" for one in targets):
+            self._note(message)
         # That it goes to the sessions only is not written down.
         if [target.kind for target in targets] != ["smpp"]:
             message.targets = [target.text for target in targets]
+        until = message.multimedia.expires_at if message.multimedia is not None else 0
         for part, target in enumerate(targets):
             expires = now + (HANDOVER_MS if target.kind == "smpp" else MO_MS)
+            expires = min(expires, until) if until else expires
             message.expires_at = max(message.expires_at, expires)
             queue = mo_queue(message.account, target)
             transaction.put.append(

@@ -78,7 +78,12 @@ class Batch:
         octets = message.parts[0]
         if len(octets) > 2 * LONGEST or message.esm_class & UDHI or not number.optout:
             return
-        text = coding.decode(message.data_coding, octets)
+        kept = message.multimedia
+        if kept is None:
+            text = coding.decode(message.data_coding, octets)
+        else:
+            # A picture that comes with the word is its handset's signature, or the like.
+            text = (kept.text or kept.subject)[: LONGEST + 1]
         wording = self.optouts.wording(self.tables, number)
         keyword = wording.keyword(text) if text else None
         if keyword is None:
@@ -143,6 +148,7 @@ class Batch:
             both = Transaction(
                 together([self.transaction.changes, self._answers.changes]),
                 self.transaction.put + self._answers.put,
+                after=self.transaction.after,
             )
             done = self.optouts.acceptance.commit(both, self._outcomes)
             done.addErrback(self._without_answers)

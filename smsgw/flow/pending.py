@@ -1,11 +1,11 @@
-"""Pending: finds messages that no carrier has been given yet, and cancels them.
+"""Pending: looks messages up, and claims those that no carrier has been given yet.
 
-Comes from: an edge (``submitted`` for SMPP, ``http/rest.py``), or an operator. Goes on to:
-``settle``, which ends what is cancelled; ``replace`` changes what is found here.
+Comes from: an edge (``submitted`` for SMPP, ``http/rest.py``), or an operator.
+Goes on to: ``cancel`` and ``replace``, which end or change what is claimed here.
 
 Theory of operation. A message is pending as long as each of its parts has an entry of a carrier's
 queue that no link has taken and that was never sent. Who changes it reads its entries and, in the
-turn of the reactor in which they arrive, claims them (``EmbeddedQueues.claim``): from then on no
+turn of the reactor in which they arrive, claims them (``Queues.claim``): from then on no
 link gets them, so a message is never both sent and deleted. One transaction then settles them with
 all that follows; if the store does not take it, everything is as it was, and the entries go back.
 
@@ -24,42 +24,39 @@ from sqlalchemy import ColumnElement, Connection, and_, select
 from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
-from smsgw import codes
-from smsgw.flow.decide import Outcome
-from smsgw.flow.settle import Settlement
+from smsgw.flow import waiting
+from smsgw.flow.passed import PassedOn
+from smsgw.flow.turns import Turn
+from smsgw.flow.waiting import Rows
 from smsgw.identities import Identities
 from smsgw.message import Direction, Message, MessageState
-from smsgw.queues import Entry, Kind, Transaction
-from smsgw.queues.embedded import EmbeddedQueues
-from smsgw.refusals import Reason, Refusal
+from smsgw.queues import Entry, Queues, Transaction
+from smsgw.refusals import Reason
 from smsgw.rules.tables import Tables
-from smsgw.store import records, schema
-from smsgw.store.journal import Journal, StoreFailed
+from smsgw.store import batches, records, schema
+from smsgw.store.journal import Journal
 from smsgw.store.records import Records
 from smsgw.text import numbers
 
 _log = Logger()
 
-_NEAR = 3 << 21  # ids of three milliseconds: those of one message are allotted in one go
-_LATEST = (1 << 63) - 1  # the highest id that the store can hold
-_CHUNK = 5_000  # entries of the queue that are searched before the journal does something else
-_TOGETHER = 500  # messages cancelled in one transaction
+_ALIASES = 0xFFFFFFFF
+_AHEAD_MS = 60_000  # by which they may be ahead of the clock: more than 1,000 a second were given
+_ALIAS_CHUNK = 1_000
+_LAST_SEARCHED = 100_000  # of an account's messages, for its last ones of one source
 FIELDS = [one.name for one in fields(Message)]
-
-Rows = list[schema.QueueRow]
 
 
 class Pending:
-    """Looks messages up, and cancels those that are pending."""
+    """Looks messages up, and claims those that are pending."""
 
     def __init__(
         self,
         tables: Callable[[], Tables],
-        queues: EmbeddedQueues,
+        queues: Queues,
         journal: Journal,
         known: Records,
         identities: Identities,
-        settlement: Settlement,
         now: Callable[[], float] = time.time,
     ) -> None:
         """``now`` gives seconds since 1970."""
@@ -68,11 +65,11 @@ class Pending:
         self._journal = journal
         self._known = known
         self._allot = identities.allot
-        self._settlement = settlement
         self._now = now
         # One search at a time for each account, so that nobody keeps the journal busy.
         self._searching: dict[str, DeferredLock] = {}
-        self.cancelled = 0  # for operators, since the start
+        # Asks carriers about what they have; None: nobody is asked.
+        self.passed: PassedOn | None = None
 
     # Looking up
 
@@ -89,6 +86,15 @@ class Pending:
             return None
         return found
 
+    async def batch(self, account: str, id: int) -> list[Message]:
+        """The messages that the id of a request stands for, none if there is no such request of the
+        account (I6)."""
+        found = await self._journal.run(lambda c: batches.read(c, id))
+        if found is None or found.account != account:
+            return []
+        known = self._known.adopt(found.messages)
+        return [known[one.id] for one in found.messages]
+
     async def received(self, account: str, number: str, after: int, limit: int) -> list[Message]:
         """MO of the account to a number of its own with ids above ``after``, at most ``limit``, the
         first of them first."""
@@ -100,6 +106,23 @@ class Pending:
         c = schema.alias.c
         query = select(c.message).where(c.account == account, c.alias == alias)
         return await self._journal.run(lambda connection: connection.execute(query).scalar()) or 0
+
+    async def last_aliases(self, account: str, sources: Collection[str], count: int) -> list[int]:
+        """The numbers by which 3.3 sessions know the account's newest messages from one of
+        ``sources``, the newest first, ``count`` at most of its last ``_LAST_SEARCHED``."""
+        # They are given in the order of time, and begin again after seven weeks.
+        newest = (int(self._now() * 1000) + _AHEAD_MS) & _ALIASES
+        found: list[tuple[int, int]] = []
+        searched = 0
+        async with self.turn(account):
+            for most, least in ((newest, 0), (_ALIASES, newest + 1)):
+                while most >= least and len(found) < count and searched < _LAST_SEARCHED:
+                    read = partial(_aliases, account=account, least=least, most=most)
+                    rows = await self._journal.run(read)
+                    found += [(row.message, row.alias) for row in rows if row.source in sources]
+                    searched += len(rows)
+                    most = rows[-1].alias - 1 if len(rows) == _ALIAS_CHUNK else least - 1
+        return [alias for _, alias in sorted(found[:count], reverse=True)]
 
     def senders(self, account: str, text: str, ton: int) -> frozenset[str]:
         """What the source of a message is if this is what its submitter wrote there."""
@@ -114,81 +137,6 @@ class Pending:
         source = numbers.detect_source(asked, ton if text else numbers.UNKNOWN, form.country)
         return frozenset() if isinstance(source, Reason) else frozenset({source[0]})
 
-    # Cancelling
-
-    async def cancel(
-        self,
-        account: str | None,
-        id: int,
-        fits: Callable[[Message], bool] = lambda message: True,
-        action: schema.ActionRow | None = None,
-    ) -> Outcome:
-        """Ends a pending message as DELETED; the message, or why it stays as it is.
-
-        ``fits`` says whether the message is the one that is meant, ``action`` what the audit keeps
-        of it. The refusal is
-        ``UNKNOWN_MESSAGE``, ``CANCEL_FAILED`` or ``STORE_FAILED``.
-        """
-        found = await self.find(account, id)
-        if found is None:
-            return Refusal(Reason.UNKNOWN_MESSAGE)
-        message, rows = found
-        if not fits(message):
-            return Refusal(Reason.CANCEL_FAILED, "another source or destination")
-        entries = self.claim(message, rows)
-        if entries is None:
-            return Refusal(Reason.CANCEL_FAILED, "it is not pending any more")
-        stored = await self._delete([(message, entries)], [action] if action else [])
-        return Refusal(Reason.STORE_FAILED) if not stored else message
-
-    async def cancel_all(
-        self, account: str, sources: Collection[str], destination: str, service_type: str
-    ) -> int | Refusal:
-        """Cancels all pending messages of the account from one of ``sources`` to ``destination``;
-        how many there were."""
-        async with self.turn(account):
-            found = await self.addressed(account, sources, destination)
-            done = 0
-            for start in range(0, len(found), _TOGETHER):
-                ids = [id for one in found[start : start + _TOGETHER] for id in one]
-                claimed = []
-                for message, rows in await self.fresh(ids):
-                    if message.service_type == service_type:
-                        entries = self.claim(message, rows)
-                        if entries is not None:
-                            claimed.append((message, entries))
-                if claimed and not await self._delete(claimed):
-                    return Refusal(Reason.STORE_FAILED)
-                done += len(claimed)
-        return done
-
-    async def _delete(
-        self,
-        claimed: Sequence[tuple[Message, list[Entry]]],
-        actions: Sequence[schema.ActionRow] = (),
-    ) -> bool:
-        """Ends messages of which all entries are claimed; False if the store does not take it."""
-        now = int(self._now() * 1000)
-        transaction = Transaction()
-        before = [Before(message) for message, _ in claimed]
-        transaction.changes.actions += actions
-        transaction.settled = [entry for _, entries in claimed for entry in entries]
-        state, error = MessageState.DELETED, codes.MESSAGE_DELETED
-        try:
-            for entry in transaction.settled:
-                carrier = entry.queue.partition(":")[2]
-                self._settlement.failed(entry, carrier, state, error, "", transaction, now)
-            await self._queues.commit(transaction)
-        except Exception as failed:
-            self.undo(before, transaction)
-            if not isinstance(failed, StoreFailed):
-                raise
-            _log.error("cancel: not stored: {why}", why=failed)
-            return False
-        self._settlement.credit(transaction)
-        self.cancelled += len(claimed)
-        return True
-
     # What is pending
 
     def whole(self, message: Message, rows: Rows) -> bool:
@@ -202,17 +150,14 @@ class Pending:
             or any(row.attempts for row in rows)
         )
 
-    def claim(self, message: Message, rows: Rows) -> list[Entry] | None:
+    async def claim(self, message: Message, rows: Rows) -> list[Entry] | None:
         """The message's entries, which no consumer gets from now on; None if it is not pending."""
         if not self.whole(message, rows):
             return None
-        claimed: list[Entry] = []
-        for row in rows:
-            entry = self._queues.claim(row, message)
-            if entry is None:
-                self._queues.release(claimed)
-                return None
-            claimed.append(entry)
+        claimed = await self._queues.claim([(row, message) for row in rows])
+        if len(claimed) < len(rows):
+            self._queues.release(claimed)
+            return None
         return claimed
 
     def undo(self, before: Iterable["Before"], transaction: Transaction) -> None:
@@ -224,7 +169,7 @@ class Pending:
     async def find(self, account: str | None, id: int) -> tuple[Message, Rows] | None:
         """A message that was sent or is to be sent, with those of its entries that wait to be sent;
         None if there is no such message, or it is not the account's."""
-        found = await self._journal.run(lambda c: _near(c, id))
+        found = await self._journal.run(lambda c: waiting.near(c, id))
         message = self._known.adopt(found[0]).get(id)
         if message is None or message.direction != Direction.MT:
             return None
@@ -262,7 +207,7 @@ class Pending:
         found: dict[int, list[int]] = {}
         after = 0
         while after < until:
-            read = partial(_piece, after=after, until=until, condition=condition)
+            read = partial(waiting.piece, after=after, until=until, condition=condition)
             after, rows = await self._journal.run(read)
             for id, message in rows:
                 found.setdefault(message, []).append(id)
@@ -272,31 +217,16 @@ class Pending:
         """Messages with those of these entries that still wait, as they are now."""
         if not ids:
             return []
-        rows, messages = await self._journal.run(lambda c: _entries(c, ids))
+        rows, messages = await self._journal.run(lambda c: waiting.entries(c, ids))
         known = self._known.adopt(messages)
         found: dict[int, Rows] = {}
         for row in rows:
             found.setdefault(row.message, []).append(row)
-        return [(known[id], waiting) for id, waiting in found.items() if id in known]
+        return [(known[id], own) for id, own in found.items() if id in known]
 
-    def turn(self, account: str) -> "Turn":
+    def turn(self, account: str) -> Turn:
         """One's turn to search among the messages of an account."""
         return Turn(self._searching.setdefault(account, DeferredLock()))
-
-
-class Turn:
-    """One's turn at a lock, for ``async with``."""
-
-    def __init__(self, lock: DeferredLock) -> None:
-        self._lock = lock
-
-    async def __aenter__(self) -> None:
-        await self._lock.acquire()
-
-    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # What is thrown away while it waits ends with its process: nobody goes on after it.
-        if kind is not GeneratorExit:
-            self._lock.release()
 
 
 class Before:
@@ -314,40 +244,14 @@ class Before:
         self._message.acknowledged = self._acknowledged
 
 
-def _near(connection: Connection, id: int) -> tuple[list[Message], Rows]:
-    """The message, and its entries to be sent as far as they have the ids that follow its own."""
-    q = schema.queue.c
-    last = min(id + _NEAR, _LATEST)
-    query = select(schema.queue).where(
-        q.id > id, q.id <= last, q.message == id, q.kind == Kind.SEND
-    )
-    rows = [schema.QueueRow(*row) for row in connection.execute(query)]
-    return records.read(connection, [id]), rows
-
-
-def _piece(
-    connection: Connection, after: int, until: int, condition: ColumnElement[bool]
-) -> tuple[int, list[tuple[int, int]]]:
-    """Searches some entries with ids after ``after``: the last one searched, and ids of those found
-    with their message's."""
-    q, m = schema.queue.c, schema.message.c
-    last = connection.execute(
-        select(q.id).where(q.id > after, q.id <= until).order_by(q.id).offset(_CHUNK - 1).limit(1)
-    ).scalar()
-    upto = until if last is None else last
+def _aliases(connection: Connection, account: str, least: int, most: int) -> list[Any]:
+    """Some of the account's numbers from ``most`` down to ``least``, with message and source."""
+    a, m = schema.alias.c, schema.message.c
     query = (
-        select(q.id, q.message)
-        .join(schema.message, m.id == q.message)
-        .where(q.id > after, q.id <= upto, q.kind == Kind.SEND, condition)
-        .order_by(q.id)
+        select(a.alias, a.message, m.source)
+        .join(schema.message, m.id == a.message)
+        .where(a.account == account, a.alias >= least, a.alias <= most)
+        .order_by(a.alias.desc())
+        .limit(_ALIAS_CHUNK)
     )
-    return upto, [(row.id, row.message) for row in connection.execute(query)]
-
-
-def _entries(connection: Connection, ids: Sequence[int]) -> tuple[Rows, list[Message]]:
-    q = schema.queue.c
-    rows: Rows = []
-    for start in range(0, len(ids), 500):
-        query = select(schema.queue).where(q.id.in_(ids[start : start + 500]))
-        rows += [schema.QueueRow(*row) for row in connection.execute(query)]
-    return rows, records.read(connection, list({row.message for row in rows}))
+    return list(connection.execute(query))

@@ -14,13 +14,14 @@ from smsgw.flow import route
 from smsgw.flow.accept import RECEIPT_GRACE_MS, Acceptance
 from smsgw.flow.decide import Outcome
 from smsgw.flow.money import Balances
-from smsgw.flow.pending import FIELDS, Before, Pending, Rows
+from smsgw.flow.pending import FIELDS, Before, Pending
+from smsgw.flow.settle import Settlement
+from smsgw.flow.waiting import Rows
 from smsgw.identities import Identities
 from smsgw.login import Login
 from smsgw.message import UDHI, Message
 from smsgw.provisioning import Account
-from smsgw.queues import Transaction
-from smsgw.queues.embedded import EmbeddedQueues
+from smsgw.queues import Queues, Transaction
 from smsgw.refusals import Reason, Refusal
 from smsgw.rules import money
 from smsgw.rules.tables import Tables
@@ -29,6 +30,17 @@ from smsgw.store.journal import Changes, Overdrawn, StoreFailed
 from smsgw.text import numbers, parts
 
 _log = Logger()
+
+
+# What of a message another one in its place changes at the carrier that has it.
+_REPLACED_THERE = (
+    "parts",
+    "data_coding",
+    "registered_delivery",
+    "schedule_at",
+    "validity_ms",
+    "expires_at",
+)
 
 
 @define
@@ -48,11 +60,12 @@ class Replacing:
     def __init__(
         self,
         tables: Callable[[], Tables],
-        queues: EmbeddedQueues,
+        queues: Queues,
         identities: Identities,
         balances: Balances,
         pending: Pending,
         acceptance: Acceptance,
+        settlement: Settlement,
         now: Callable[[], float] = time.time,
     ) -> None:
         """``now`` gives seconds since 1970."""
@@ -62,6 +75,7 @@ class Replacing:
         self._balances = balances
         self._pending = pending
         self._acceptance = acceptance
+        self._settlement = settlement
         self._now = now
         self.replaced = 0  # for operators, since the start
 
@@ -71,8 +85,8 @@ class Replacing:
         """Changes a pending message, which keeps its id; the message, or why it stays as it is.
 
         It is coded, checked, routed and priced as if it came now, and the difference in price is
-        charged or given back. ``fits`` as for ``Pending.cancel``; ``REPLACE_FAILED`` if it is not
-        pending.
+        charged or given back. ``fits`` as for ``Cancelling.cancel``; ``REPLACE_FAILED`` if it is
+        not pending.
         """
         found = await self._pending.find(account, id)
         if found is None:
@@ -80,10 +94,15 @@ class Replacing:
         message, rows = found
         if not fits(message):
             return Refusal(Reason.REPLACE_FAILED, "another source")
+        if message.multimedia is not None:
+            return Refusal(Reason.REPLACE_FAILED, "an MMS")
         new = self._changed(message, change)
         if isinstance(new, Refusal):
             return new
-        return await self._put_in_place(message, rows, new)
+        outcome = await self._put_in_place(message, rows, new)
+        if isinstance(outcome, Refusal) and outcome.reason is Reason.REPLACE_FAILED:
+            return await self._replace_there(message, new, change) or outcome
+        return outcome
 
     async def submit(self, login: Login, message: Message) -> Outcome:
         """Accepts a message; if one of the same source, destination and service_type is pending, it
@@ -107,7 +126,9 @@ class Replacing:
             fitting = [
                 (old, rows)
                 for old, rows in read
-                if old.service_type == message.service_type and pending.whole(old, rows)
+                if old.service_type == message.service_type
+                and old.multimedia is None
+                and pending.whole(old, rows)
             ]
             if fitting:
                 old, rows = max(fitting, key=lambda one: one[0].id)
@@ -153,10 +174,41 @@ class Replacing:
             new.registered_delivery = change.registered_delivery
         return new
 
+    async def _replace_there(self, old: Message, new: Message, change: Change) -> Outcome | None:
+        """The same of a message that is not pending any more: the carrier that has it is asked, if
+        it is to be; None if not.
+
+        What is checked is the same, but the message stays with its carrier, and costs what it cost.
+        """
+        passed = self._pending.passed
+        held = passed.replaceable(old) if passed is not None else None
+        if passed is None or held is None:
+            return None
+        refusal = self._consider(old, new)
+        if refusal is not None:
+            return refusal
+        if len(new.parts) > 1 or (new.esm_class ^ old.esm_class) & UDHI:
+            return Refusal(Reason.REPLACE_FAILED, "a carrier replaces one part by one part")
+        validity = change.until is not None or change.schedule_at is not None
+        why = await passed.replace(held, old, new, change.schedule_at or 0, validity)
+        if why:
+            return Refusal(Reason.REPLACE_FAILED, why)
+        for name in _REPLACED_THERE:
+            setattr(old, name, getattr(new, name))
+        ended = old.state in records.FINAL_STATES
+        awaited = None if ended or not old.registered_delivery & 3 else old.expires_at
+        transaction = Transaction()
+        transaction.changes.rewritten.append(
+            records.row(old, awaited and awaited + RECEIPT_GRACE_MS)
+        )
+        await self._settlement.persist(transaction)
+        self.replaced += 1
+        return old
+
     async def _put_in_place(self, message: Message, rows: Rows, new: Message) -> Outcome:
         """Decides about ``new``, and makes a pending message of it in one transaction. The rows
         are fresh: nothing has been awaited since they were read."""
-        entries = self._pending.claim(message, rows)
+        entries = await self._pending.claim(message, rows)
         if entries is None:
             return Refusal(Reason.REPLACE_FAILED, "it is not pending any more")
         transaction = Transaction()
@@ -174,7 +226,7 @@ class Replacing:
         changes = transaction.changes
         awaited = message.expires_at + RECEIPT_GRACE_MS if message.registered_delivery & 3 else None
         changes.rewritten.append(records.row(message, awaited))
-        if message.alias:
+        if message.alias and not message.batch:
             changes.aliases.append((message.account, message.alias, message.id))
         transaction.settled += entries
         due = max(message.schedule_at, int(self._now() * 1000))
@@ -198,6 +250,21 @@ class Replacing:
     def _decide(self, old: Message, new: Message, transaction: Transaction) -> Refusal | None:
         """Fills ``new`` in as acceptance would, with what of ``old`` stays, and charges what it
         costs more; or says why not."""
+        refusal = self._consider(old, new)
+        if refusal is not None:
+            return refusal
+        tables = self._tables()
+        account = tables.accounts[old.account]
+        now_ms = int(self._now() * 1000)
+        more = len(new.parts) - len(old.parts)
+        refusal = self._charge(old, new, account, transaction, now_ms)
+        if refusal is None and more > 0:
+            lineage = tables.lineage[account.name]
+            self._acceptance.quotas.charge(lineage, more, now_ms, transaction.changes.usage)
+        return refusal
+
+    def _consider(self, old: Message, new: Message) -> Refusal | None:
+        """Fills ``new`` in as acceptance would, with what of ``old`` stays; or says why not."""
         tables = self._tables()
         account = tables.accounts.get(old.account)
         if account is None:
@@ -217,13 +284,11 @@ class Replacing:
             quotas.not_stored(counted)
         if isinstance(outcome, Refusal):
             return outcome
-        new.id, new.alias = old.id, old.alias or new.alias
+        new.id = old.id
+        if not old.batch:  # else that is the number of all of its request
+            new.alias = old.alias or new.alias
         new.accepted_at = old.accepted_at
-        more = len(new.parts) - len(old.parts)
-        refusal = self._charge(old, new, account, transaction, now_ms)
-        if refusal is None and more > 0:
-            quotas.charge(lineage, more, now_ms, transaction.changes.usage)
-        return refusal
+        return None
 
     def _charge(
         self, old: Message, new: Message, account: Account, transaction: Transaction, now_ms: int

@@ -35,6 +35,7 @@ class Replays:
         self._settlement = settlement
         self._allot = allot
         self._now = now
+        self.reopened = 0  # how often anything was put into queues again
 
     async def replay(self, message: Message) -> int:
         """Brings again what there is to say of a message; how many notifications that is.
@@ -55,6 +56,7 @@ class Replays:
             elif message.carrier_at:
                 self._settlement.hand_over(message, Kind.PROGRESS, transaction, now)
         if transaction.put:
+            self.reopened += 1
             await self._queues.commit(transaction)
         return len(transaction.put)
 

@@ -15,14 +15,27 @@ _SEND = int(Kind.SEND)
 
 
 def choose(message: Message, tables: Tables) -> Route | None:
-    """The route for the message, None if there is none."""
-    return tables.routes.match(message.destination, message)
+    """The route for the message, None if there is none that takes its kind."""
+    routes = tables.routes if message.kind == "sms" else tables.mms_routes
+    return routes.match(message.destination, message)
 
 
-def carriers(chosen: Route, message: Message, is_up: Callable[[str], bool]) -> list[str]:
+def able(chosen: Route, message: Message, tables: Tables) -> list[str]:
+    """The carriers of the route that can take the message; an MMS may go to the others only as a
+    link, if the route says so and none of its carriers takes it as it is."""
+    if not tables.mm4:
+        return chosen.carriers
+    multimedia = message.kind == "mms"
+    names = [name for name in chosen.carriers if (name in tables.mm4) == multimedia]
+    return names or chosen.carriers
+
+
+def carriers(
+    chosen: Route, message: Message, is_up: Callable[[str], bool], tables: Tables
+) -> list[str]:
     """The carriers that are to be tried, in order: those of the route, but first the first one that
     has a link up (``failover_down``)."""
-    names = chosen.carriers
+    names = able(chosen, message, tables)
     # What goes out later goes when nobody knows yet who will be up.
     if len(names) == 1 or not chosen.failover_down or message.schedule_at > message.accepted_at:
         return names

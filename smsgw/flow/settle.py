@@ -24,11 +24,11 @@ from smsgw.flow.targets import (
 )
 from smsgw.identities import Identities
 from smsgw.message import Acknowledgement, Message, MessageState, Receipt
-from smsgw.queues import Entry, Kind, Transaction
-from smsgw.queues.embedded import EmbeddedQueues
+from smsgw.mm4.transactions import Phase, Sending
+from smsgw.queues import Entry, Kind, Queues, Transaction
 from smsgw.rules.tables import Tables
 from smsgw.smpp.constants import TEMPORARY, status_name
-from smsgw.smpp.pdu import Pdu, SubmitSmResp
+from smsgw.smpp.pdu import DataSmResp, Pdu, SubmitSmResp
 from smsgw.store.records import FINAL_STATES, Records
 from smsgw.text import reports
 
@@ -48,7 +48,7 @@ class Settlement(Endings):
     def __init__(
         self,
         tables: Callable[[], Tables],
-        queues: EmbeddedQueues,
+        queues: Queues,
         known: Records,
         awaited: Awaited,
         identities: Identities,
@@ -78,8 +78,8 @@ class Settlement(Endings):
                 self.let_go(entry, transaction, now)
             elif answer is None:
                 self._unanswered(entry, carrier, transaction, now)
-            elif answer.status == 0 and isinstance(answer, SubmitSmResp):
-                self._taken(entry, carrier, answer.message_id, transaction, now)
+            elif answer.status == 0 and isinstance(answer, SubmitSmResp | DataSmResp):
+                self.taken(entry, carrier, answer.message_id, transaction, now)
             elif answer.status in TEMPORARY:
                 wait = RETRY_S[min(entry.attempts, len(RETRY_S) - 1)]
                 transaction.postpone(entry, now + wait * 1000)
@@ -124,14 +124,17 @@ class Settlement(Endings):
         wait = RETRY_S[min(entry.attempts, len(RETRY_S)) - 1] if entry.attempts else 0
         transaction.postpone(entry, now + wait * 1000)
 
-    def _taken(
+    def taken(
         self, entry: Entry, carrier: str, carrier_id: bytes, transaction: Transaction, now: int
     ) -> None:
+        """The carrier has taken a part, under this id."""
         message = entry.message
         form = self.tables().carriers.get(carrier)
         base = form.response_id if form is not None else "text"
         name = normalise(carrier_id.decode("latin-1"), base)
-        message.acknowledged[entry.part] = Acknowledgement(carrier, name, now)
+        acknowledgement = message.acknowledged[entry.part] = Acknowledgement(carrier, name, now)
+        if form is not None and form.asked:
+            acknowledgement.given = carrier_id.decode("latin-1")
         transaction.changes.parts.append((message.id, entry.part, carrier, name, now, 1))
         transaction.settled.append(entry)
         if tells_progress(message) and message.carrier_at and not message.former:
@@ -181,6 +184,13 @@ class Settlement(Endings):
         self.failed(
             entry, carrier, MessageState.UNDELIVERABLE, error, status_name(status), transaction, now
         )
+
+    def silent(self, entry: Entry, carrier: str, transaction: Transaction, now: int) -> None:
+        """A carrier was mailed a message again and again and never said that it has it: UNKNOWN,
+        and no carrier acknowledged it (ruling 18)."""
+        transaction.settled.append(entry)
+        entry.message.error = codes.STATE_UNKNOWN
+        self.close(entry.message, MessageState.UNKNOWN, transaction, now, carrier)
 
     def fail_over(self, entry: Entry, carrier: str, transaction: Transaction, now: int) -> bool:
         """The entry goes to the route's next carrier; False if there is none."""
@@ -345,8 +355,17 @@ class Settlement(Endings):
         """A part has waited too long for its carrier; or there is nothing to send any more."""
         message = entry.message
         carrier = entry.queue.partition(":")[2]
+        mailed = message.kind == "mms" and Sending.of(entry.attempts).phase is Phase.MAILED
         if former.ended(entry):
             self.let_go(entry, transaction, now)
+        elif mailed and now >= message.expires_at:
+            self.silent(entry, carrier, transaction, now)
+        elif mailed:
+            # The carrier has it, and has yet to say so.
+            transaction.settled.append(entry)
+            until = message.expires_at
+            self._send(message, entry.part, carrier, entry.due, until, transaction)
+            transaction.put[-1].attempts = entry.attempts
         elif now < message.expires_at:
             # The route's ``queue_time_s`` is over. With no carrier after it, this one keeps it.
             if not self.fail_over(entry, carrier, transaction, now):

@@ -13,6 +13,7 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 
 from smsgw.flow.actions import targets_for
+from smsgw.flow.exchange import mmsc_of
 from smsgw.message import Message, MessageState
 from smsgw.provisioning import Account, Number
 from smsgw.provisioning.targets import Target, is_action
@@ -27,15 +28,18 @@ _TARGET = "target:"
 _CALLBACK = "callback"
 _REPORT = "report "
 _NOTICE = "notice"
+_MMSC = "mm4"
 
 DELIVERED = "delivered"
 REFUSED = "refused"
 FAILED = "failed"
+GIVEN_UP = "given up"
 
 
 @frozen
 class Told:
-    """How a delivery went: ``delivered``, ``refused`` (for good), ``failed`` (try again later).
+    """How a delivery went: ``delivered``, ``refused`` (for good), ``failed`` (try again later),
+    ``given up`` (there is no use in trying again).
 
     ``detail`` is for the log and the dead letter: "HTTP 404", "connection refused". It holds no
     secret.
@@ -45,12 +49,16 @@ class Told:
     detail: str = ""
 
 
+STOPPED = Told(FAILED, "stopping")  # it came to no end: it is delivered again after a start
+
+
 @frozen
 class Delivery:
     """What a messenger is to bring.
 
     ``event`` is "mo", "receipt" (the message has reached a final state), "progress" (a carrier has
-    it, or says that it is on the way), or "notice" (the mo was given up).
+    it, or says that it is on the way), "read" (its recipient has read it), or "notice" (the mo was
+    given up).
     """
 
     event: str
@@ -107,6 +115,11 @@ def is_callback(queue: str) -> bool:
     return queue.partition(" ")[2] == _CALLBACK
 
 
+def is_mmsc(queue: str) -> bool:
+    """True if what waits there goes to the MMSC of its account."""
+    return queue.partition(" ")[2] == _MMSC
+
+
 def is_report(queue: str) -> bool:
     """True if reports wait there that messages asked for (``report_to``)."""
     return queue.partition(" ")[2].startswith(_REPORT)
@@ -148,18 +161,40 @@ def told(
     message: Message, account: Account | None, kind: Kind = Kind.RECEIPT
 ) -> Iterator[tuple[str, int]]:
     """Of a message that came by an edge without a session, the queues of what its account is to be
-    told of it, and how long (ms) that waits there. ``kind`` is RECEIPT or PROGRESS."""
-    if account is not None and message.registered_delivery:
+    told of it, and how long (ms) that waits there. ``kind`` is RECEIPT, PROGRESS or READ."""
+    if account is not None and _asks_by_mm4(message, account):
+        if kind == Kind.RECEIPT or (kind == Kind.READ and _awaits_reading(message)):
+            yield f"{_TARGET}{message.account} {_MMSC}", HANDOVER_MS
+    elif account is not None and message.registered_delivery:
         routed = targets_for(message, account, kind) if account.route else None
         if routed is not None:
             for target in routed:
                 yield f"{_TARGET}{message.account} {target.text}", HANDOVER_MS
         elif account.callback:
             yield f"{_TARGET}{message.account} {_CALLBACK}", HANDOVER_MS
-    if message.report_to:
+    if message.report_to and kind != Kind.READ and not _says_no_progress(message, kind):
         # Every message may name an address of its own, but there are not so many hosts.
         host = _host(message.report_to)
         yield f"{_TARGET}{message.account} {_REPORT}{host}", REPORT_MS
+
+
+def _says_no_progress(message: Message, kind: Kind) -> bool:
+    """True for progress that whoever mailed the message did not ask about (RFC 3461)."""
+    mailed = message.mailed
+    return kind == Kind.PROGRESS and mailed is not None and "delay" not in mailed.notify
+
+
+def _asks_by_mm4(message: Message, account: Account) -> bool:
+    """True if the sender of a multimedia message is told by MM4 what became of it: the MMSC that
+    asked, unless the account has none and is told otherwise."""
+    kept = message.multimedia
+    if kept is None or message.interface != "mm4":
+        return False
+    return bool(mmsc_of(account)) or not (account.callback or account.route)
+
+
+def _awaits_reading(message: Message) -> bool:
+    return message.multimedia is not None and message.multimedia.read_reply
 
 
 def tells_progress(message: Message) -> bool:
@@ -195,11 +230,14 @@ class Patience:
 
 
 _AAISP = Patience((30, 120, 600, 3600, 21_600))  # A-D13
+_MM4 = Patience((60, 300, 900, 1800, 3600))  # spec/mm4.md §4
 _AQL = Patience((60, 300, 900, 3600, 10_800, 21_600))  # Q-D18
 
 
 def patience_with(target: Target, retry_count: int, retry_interval_s: int) -> Patience:
     """The schedule of a target's dialect; of ``aerialink`` that of its settings (E-D17)."""
+    if target.kind == "mm4":
+        return _MM4
     if target.dialect == "aerialink":
         return Patience((retry_interval_s,), retry_count + 1)
     return _AQL if target.dialect == "aql" else _AAISP

@@ -1,4 +1,6 @@
-"""Who asks: HTTP Basic authentication (F-6), checked where the logins of all edges are checked."""
+"""Who asks: by HTTP Basic authentication (F-6), or user name and password among the parameters.
+Both are checked where the logins of all edges are checked.
+"""
 
 import binascii
 import time
@@ -34,11 +36,11 @@ class Doors(Protocol):
         ...
 
 
-class BasicAuth:
-    """Identifies requests by ``Authorization: Basic``.
+class _Auth:
+    """Checks logins, and knows those again that were good.
 
-    A header that was good is known again by a keyed hash, as long as nothing is provisioned anew:
-    keep-alive clients send the same one with every request.
+    Clients send the same login with every request. What was good is remembered by a keyed hash, for
+    the address that it came from, as long as nothing is provisioned anew.
     """
 
     def __init__(
@@ -56,31 +58,63 @@ class BasicAuth:
         self._tables = tables
         self._key = token_bytes(32)
         self._good_for: object = None
-        self._good: dict[tuple[bytes, str], Login] = {}
+        # By user name ("" where the secret has it), hash of the secret, and address.
+        self._good: dict[tuple[str, bytes, str], Login] = {}
+
+    def _entry(self, username: str, secret: bytes, peer: str) -> tuple[str, bytes, str]:
+        return username, blake2b(secret, digest_size=16, key=self._key).digest(), peer
+
+    def _again(self, entry: tuple[str, bytes, str]) -> Login | None:
+        """The login of an entry that was good."""
+        tables = self._tables()
+        if tables is not self._good_for or len(self._good) >= _REMEMBERED:
+            self._good_for = tables
+            self._good.clear()
+        login = self._good.get(entry)
+        if login is not None and (login.until == FOREVER or self._now() < login.until):
+            return login
+        return None
+
+    def _first(
+        self, entry: tuple[str, bytes, str], username: str, password: str
+    ) -> Identity | Deferred[Identity]:
+        """The login of an entry that is not remembered here."""
+        peer = entry[2]
+        known = self._doors.remembered("http", username, password, peer)
+        if type(known) is Login:
+            self._good[entry] = known
+            return known
+        # A refusal that is known goes the same way, so that it is counted.
+        return self._doors.login("http", username, password, peer)
+
+
+class BasicAuth(_Auth):
+    """Identifies requests by ``Authorization: Basic``."""
 
     def identify(self, request: Request) -> Identity | Deferred[Identity]:
         """The login of a request, at once if it is remembered."""
         authorization = request.headers.get(b"authorization")
         if authorization is None:
             return Refusal(Reason.CREDENTIALS_MISSING)
-        tables = self._tables()
-        if tables is not self._good_for or len(self._good) >= _REMEMBERED:
-            self._good_for = tables
-            self._good.clear()
-        entry = blake2b(authorization, digest_size=16, key=self._key).digest(), request.peer
-        login = self._good.get(entry)
-        if login is not None and (login.until == FOREVER or self._now() < login.until):
+        entry = self._entry("", authorization, request.peer)
+        login = self._again(entry)
+        if login is not None:
             return login
         parsed = parse(authorization)
         if parsed is None:
             return Refusal(Reason.CREDENTIALS_MISSING, "not in the form of HTTP Basic")
-        username, password = parsed
-        known = self._doors.remembered("http", username, password, request.peer)
-        if type(known) is Login:
-            self._good[entry] = known
-            return known
-        # A refusal that is known goes the same way, so that it is counted.
-        return self._doors.login("http", username, password, request.peer)
+        return self._first(entry, *parsed)
+
+
+class PasswordAuth(_Auth):
+    """Identifies requests by user name and password, wherever a dialect has them."""
+
+    def identify(
+        self, username: str, password: str, request: Request
+    ) -> Identity | Deferred[Identity]:
+        """The login of a request, at once if it is remembered."""
+        entry = self._entry(username, password.encode(), request.peer)
+        return self._again(entry) or self._first(entry, username, password)
 
 
 def parse(authorization: bytes) -> tuple[str, str] | None:

@@ -1,15 +1,20 @@
 """Callbacks: brings messages, receipts and progress to the URLs of customers."""
 
 import base64
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from smsgw.config import Config
+from smsgw.flow import attached
 from smsgw.flow.targets import DELIVERED, FAILED, REFUSED, Delivery, Told
-from smsgw.http import wording
+from smsgw.http import form_data, wording
+from smsgw.http.form_data import FormData
 from smsgw.http.outgoing import BadUrl, Outgoing, Unanswered
 from smsgw.http.wording import Call
+from smsgw.media import MediaStore, Missing
+from smsgw.message import Multimedia
 from smsgw.outward import UnderWay
 from smsgw.provisioning.actions import action_of
 from smsgw.text import reports
@@ -23,11 +28,18 @@ _NOT_CONTACTED = (502, 503, 504)
 _TRY_AGAIN = (408, 429)
 
 
+Tell = Callable[[Delivery, FormData | None], Coroutine[Any, Any, Told]]
+
+
 class Callbacks:
     """The messenger of targets of kind "http"."""
 
-    def __init__(self, config: Config, reactor: Any, trust: Any = None) -> None:
-        """``trust`` is whose certificates are taken, None: the platform's."""
+    def __init__(
+        self, config: Config, reactor: Any, trust: Any = None, media: MediaStore | None = None
+    ) -> None:
+        """``trust`` is whose certificates are taken, None: the platform's. ``media`` has those of
+        multimedia messages."""
+        self._media = media
         self._private = {
             "aaisp": config.aaisp.allow_private_callbacks,
             "aql": config.aql.allow_private_callbacks,
@@ -40,11 +52,38 @@ class Callbacks:
     def deliver(self, delivery: Delivery) -> Deferred[Told]:
         """Fires with how it went; the detail is an HTTP status or a few words."""
         relay = delivery.target.dialect == "aql"
-        return self._under_way.run(self._relay(delivery) if relay else self._call(delivery))
+        return self._under_way.run(self._told(delivery, self._relay if relay else self._call))
 
-    async def _call(self, delivery: Delivery) -> Told:
+    async def _told(self, delivery: Delivery, tell: Tell) -> Told:
+        """A multimedia message is a form with its media in it (4.6, ruling 20)."""
+        if delivery.event != "mo" or delivery.message.kind != "mms" or self._media is None:
+            return await tell(delivery, None)
         try:
-            status = (await self._ask(delivery, self._call_of(delivery))).status
+            form = await self._media.run(self._form, delivery, self._media)
+        except Missing:
+            return Told(REFUSED, "its media are over")
+        try:
+            return await tell(delivery, form)
+        finally:
+            form.close()
+
+    def _form(self, delivery: Delivery, media: MediaStore) -> FormData:
+        """Blocks. Raises ``Missing``."""
+        message = delivery.message
+        multimedia = message.multimedia or Multimedia()
+        text = attached.text_of(multimedia, media.get_here)
+        reading = read(message, delivery.account.time_zone)
+        fields = wording.multimedia_fields(message, reading, text)
+        others = attached.attached(multimedia)
+        return form_data.composed(fields, others, media.get_here, media.run, media.spool)
+
+    async def _call(self, delivery: Delivery, form: FormData | None) -> Told:
+        try:
+            if form is not None:
+                call = Call("POST", delivery.target.address, form=form)
+            else:
+                call = self._call_of(delivery)
+            status = (await self._ask(delivery, call)).status
         except BadUrl as fault:
             return Told(REFUSED, str(fault))
         except Unanswered as fault:
@@ -75,7 +114,7 @@ class Callbacks:
         code = delivery.part or reports.code_of(delivery.event, message)
         return wording.aaisp_report(code, message, reading, target.address)
 
-    async def _relay(self, delivery: Delivery) -> Told:
+    async def _relay(self, delivery: Delivery, form: FormData | None) -> Told:
         """The first URL that can be contacted decides (Q-R18, Q-D17)."""
         detail = ""
         reading = read(delivery.message, delivery.account.time_zone)
@@ -83,6 +122,9 @@ class Callbacks:
             call = wording.aql_message(
                 reading, delivery.message.id, url.strip(), delivery.target.method
             )
+            if form is not None:
+                said = wording.aql_message(reading, delivery.message.id, url.strip(), "GET")
+                call = Call("POST", said.url, form=form)
             try:
                 answer = await self._ask(delivery, call)
             except (BadUrl, Unanswered) as fault:

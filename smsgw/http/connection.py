@@ -1,13 +1,15 @@
 """One HTTP/1.1 connection on Twisted: its limits and its timeouts.
 
-How a connection works. The C parser (llhttp by httptools) calls ``on_...`` for what it finds; a
-request that is complete goes to the end of ``_waiting``. ``_serve`` takes one after the other, asks
+How a connection works. What comes goes to the ``RequestReader``; a request that is complete goes to
+the end of ``_waiting``. ``_serve`` takes one after the other, asks
 the site, and writes each answer with one write before it takes the next (RFC 9112 §9.3.2: answers
 in order, and no POST beside another).
 
 Memory is bounded: a connection keeps at most one request that is being read, those of one slice of
 8 kB that wait, and one read of the socket that is not parsed yet. Reading pauses while
 ``WAITING_MARK`` requests wait, and nothing is served while the client does not read its answers.
+An upload (a multipart body of a path that takes large ones) goes to a file, which is written on a
+thread; meanwhile nothing is parsed.
 
 Time is counted by the server's sweep, once a second for all connections, so that a request costs
 no timer. A connection has one deadline; what it means follows from where it stands (``overdue``).
@@ -17,8 +19,7 @@ from collections import deque
 from typing import Any
 from typing import Protocol as Interface
 
-from attrs import frozen
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from httptools import HttpParserError, HttpParserUpgrade
 from twisted.internet.interfaces import (
     IHalfCloseableDescriptor,
     IPushProducer,
@@ -29,39 +30,24 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from smsgw.http.reading import BODY, HEAD, IDLE, SLICE, Limits, RequestReader
 from smsgw.http.site import (
     Refuse,
     Request,
     Response,
-    Route,
     Site,
     Stream,
     access_log,
+    log,
     plain_refusal,
 )
+from smsgw.http.uploads import Uploads
 from smsgw.http.wire import CONTINUE, RequestError, fault, host_of, octets, stream_head
+from smsgw.smtp.spool import Spool
 from smsgw.transport import write
 
-SLICE = 8192  # octets given to the parser at a time
 WAITING_MARK = 8  # requests that wait; reading pauses at it
 _NEVER = float("inf")
-_IDLE, _HEAD, _BODY = range(3)  # what of a request has come
-
-
-@frozen
-class Limits:
-    """Bounds of one server; sizes in octets, times in seconds (E-D7, design section 10)."""
-
-    head: int = 16_384
-    target: int = 16_384  # W-D10 of spec/ams-websmpp.md
-    receive_s: float = 30.0
-    # A body may take longer than receive_s if it comes at this speed (octets a second).
-    receive_rate: int = 16_384
-    idle_s: float = 60.0
-    # How long a client may leave an answer unread, and how long a closed connection may linger.
-    unread_s: float = 30.0
-    linger_s: float = 5.0
-    connections: int = 5_000
 
 
 class Server(Interface):
@@ -73,6 +59,7 @@ class Server(Interface):
     date: bytes  # the Date header, with the line break before it
     draining: bool
     access: bool  # write an access log
+    uploads: Uploads
 
     def opened(self, connection: "HttpConnection") -> None:
         """The connection is open."""
@@ -85,25 +72,17 @@ class Server(Interface):
 class HttpConnection(Protocol):
     """One client's connection; a producer, so that the transport tells it when nobody reads."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, peer: str = "") -> None:
+        """``peer`` is the client's address, "": that of the connection."""
         self._server = server
         self._site = server.site
         self._limits = server.limits
-        self._parser = HttpRequestParser(self)
+        self._reader = RequestReader(server.site, server.limits, server.uploads, self)
         # Any: what stream transports share (TCP, TLS, unix) has no interface of its own.
         self._wire: Any = None
         self._secure = False
-        self._peer = ""
-        # The request that is being read.
-        self._stage = _IDLE
-        self._url = b""
-        self._headers: dict[bytes, bytes] = {}
-        self._head_size = 0
-        self._method = b""
-        self._body: bytes | bytearray = b""
-        self._body_limit = SLICE
-        self._silent = 0  # octets since the request began, or since the last piece of its body
-        self._continue_due = False
+        self._peer = peer
+        self._flushing = False  # an upload is written to its file
         # Requests read, each with whether the connection stays open after it. A Response is the
         # last word, to a request that could not be read.
         self._waiting: deque[tuple[Request, bool] | Response] = deque()
@@ -125,10 +104,10 @@ class HttpConnection(Protocol):
         """Twisted: the client is there."""
         self._wire = self.transport
         wire = self._wire
-        self._secure = ISSLTransport.providedBy(wire)
+        self._secure = self._reader.secure = ISSLTransport.providedBy(wire)
         if ITCPTransport.providedBy(wire):
             wire.setTcpNoDelay(True)
-        self._peer = host_of(wire.getPeer())
+        self._peer = self._reader.peer = self._peer or host_of(wire.getPeer())
         wire.registerProducer(self, True)
         self._server.opened(self)
         self.deadline = self._server.now + self._limits.idle_s
@@ -137,14 +116,15 @@ class HttpConnection(Protocol):
         """Twisted: the client sent something."""
         if self._deaf:
             return
-        if self._unparsed or len(data) > SLICE:
+        if self._unparsed or self._flushing or len(data) > SLICE:
             self._unparsed += data
             self._serve()
         else:
             self._feed(data)
             if self._waiting and self._current is None:
                 self._serve()
-        if (self._unparsed or len(self._waiting) >= WAITING_MARK) and not self._paused:
+        busy = self._unparsed or self._flushing or len(self._waiting) >= WAITING_MARK
+        if busy and not self._paused:
             self._paused = True
             self._wire.pauseProducing()
 
@@ -152,10 +132,9 @@ class HttpConnection(Protocol):
         """Twisted: the client is gone. An answer that is still due is thrown away when it comes."""
         self._deaf = self._ended = True
         self.deadline = _NEVER
-        self._waiting.clear()
-        self._unparsed = b""
+        self._forget()
         self._end_stream()
-        del self._parser  # it refers back to this object
+        self._reader.close()
         self._server.closed(self)
 
     def pauseProducing(self) -> None:
@@ -175,125 +154,27 @@ class HttpConnection(Protocol):
     def stopProducing(self) -> None:
         """Twisted: the connection is lost; ``connectionLost`` does what is due."""
 
-    # --- The parser calls these.
+    # --- The reader calls these.
 
-    def on_message_begin(self) -> None:
-        """Parser: the first octet of a request."""
-        self._stage = _HEAD
-        self._url = b""
-        self._headers = {}
-        self._head_size = 0
-        self._silent = 0
+    def request_begun(self) -> None:
+        """The first octet of a request."""
         if self._current is None:
             self.deadline = self._server.now + self._limits.receive_s
 
-    def on_url(self, url: bytes) -> None:
-        """Parser: a piece of the request target."""
-        self._url = self._url + url if self._url else url
-        if len(self._url) > self._limits.target:
-            raise RequestError(414)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Parser: a header, or a trailer after a chunked body, which is counted and not kept."""
-        self._head_size += len(name) + len(value) + 4
-        if self._head_size > self._limits.head:
-            raise RequestError(431)
-        if self._stage == _BODY:
-            return
-        name = name.lower()
-        headers = self._headers
-        if name in headers:
-            if name == b"host":
-                raise RequestError(400, "Bad Request: several Host headers")
-            value = headers[name] + b", " + value
-        headers[name] = value
-
-    def on_headers_complete(self) -> None:
-        """Parser: the empty line. Whatever can be refused without the body is refused here."""
-        parser = self._parser
-        headers = self._headers
-        version = parser.get_http_version()
-        if version == "1.1":
-            if b"host" not in headers:
-                raise RequestError(400, "Bad Request: no Host header")
-        elif version != "1.0":
-            raise RequestError(505)
-        if b"://" in self._url and not self._url.startswith(b"/"):
-            # The host of a target in absolute form goes before the header (RFC 9112 §3.2.2).
-            headers[b"host"] = self._url.partition(b"://")[2].partition(b"/")[0]
-        self._method = parser.get_method()
-        self._stage = _BODY
-        self._body = b""
-        self._body_limit = SLICE  # no path's limit is lower; a larger body has it looked up
-        self._silent = 0
-        length = headers.get(b"content-length")
-        coding = headers.get(b"transfer-encoding")
-        if coding is not None and (coding.lower() != b"chunked" or version == "1.0"):
-            raise RequestError(501, "Not Implemented: Transfer-Encoding")
-        if parser.should_upgrade() and (
-            self._method == b"CONNECT" or coding is not None or length not in (None, b"0")
-        ):
-            raise RequestError(501, "Not Implemented: Upgrade")
-        if length is not None and len(length) > 4:
-            self._body_limit = self._limit_of_path()
-            if int(length) > self._body_limit:
-                raise RequestError(413)
-        if b"expect" in headers and version == "1.1":
-            if headers[b"expect"].lower() != b"100-continue":
-                raise RequestError(417)
-            self._continue_due = True
-
-    def on_body(self, data: bytes) -> None:
-        """Parser: a piece of the body."""
-        if not self._body:
-            self._body = data
-        elif type(self._body) is bytearray:
-            self._body += data
-        else:
-            self._body = bytearray(self._body) + data
-        size = len(self._body)
-        if size > self._body_limit:
-            self._body_limit = self._limit_of_path()
-            if size > self._body_limit:
-                raise RequestError(413)
-        self._silent = 0
-
-    def on_message_complete(self) -> None:
-        """Parser: the end of a request."""
-        method = self._method
-        head_only = method == b"HEAD"
-        request = Request(
-            "GET" if head_only else method.decode("ascii"),
-            self._url,
-            self._headers,
-            bytes(self._body),
-            self._peer,
-            self._secure,
-            head_only,
-        )
-        self._body = b""
-        self._stage = _IDLE
-        self._continue_due = False
-        keep = self._parser.should_keep_alive()
+    def request_read(self, request: Request, keep: bool) -> None:
+        """A request is complete; ``keep``: the connection stays open after it."""
         if not keep:
             self._deaf = True
         self._waiting.append((request, keep))
 
     # --- Reading.
 
-    def _limit_of_path(self) -> int:
-        return self._route().body_limit
-
-    def _route(self) -> Route:
-        """What is to answer the request that is being read."""
-        return self._site.under(self._headers).find(Request("", self._url, {}).path)
-
     def _feed(self, data: bytes) -> None:
         """Give ``data`` to the parser."""
         rest = data
         while rest and not self._deaf:
             try:
-                self._parser.feed_data(rest)
+                self._reader.feed(rest)
                 break
             except HttpParserUpgrade as upgrade:
                 # An offer to go on in another protocol may be ignored (RFC 9110 §7.8).
@@ -302,17 +183,54 @@ class HttpConnection(Protocol):
                 if not self._deaf:  # else it is about octets after the last request
                     self._refuse(fault(error))
                 return
-        if self._stage != _IDLE:
+        reader = self._reader
+        if reader.flush_due and reader.spool is not None and not self._deaf:
+            self._flush(reader.spool)
+        if reader.stage != IDLE:
             self._incomplete(len(data))
+
+    def _flush(self, spool: Spool) -> None:
+        """Writes to the file what came for it; meanwhile nothing is parsed."""
+        self._reader.flush_due = False
+        self._flushing = True
+        self._server.uploads.run(spool.flush).addBoth(self._flushed)
+
+    def _flushed(self, result: object) -> None:
+        self._flushing = False
+        if self._ended:
+            self._forget()
+            return
+        if isinstance(result, Failure):
+            log.error("upload: {why}", why=result.getErrorMessage())
+            self._refuse(RequestError(503))
+        self._serve()
+
+    def _forget(self) -> None:
+        """Nothing that came is answered any more."""
+        self._unparsed = b""
+        for item in self._waiting:
+            if not isinstance(item, Response):
+                self._let_go(item[0])
+        self._waiting.clear()
+        # What is being written to the file is waited for.
+        if not self._flushing:
+            self._reader.forget()
+
+    def _let_go(self, request: Request) -> None:
+        """The request is over, and so is the file of its body."""
+        spool, request.spool = request.spool, None
+        if spool is not None:
+            self._server.uploads.end(self._peer, spool)
 
     def _incomplete(self, size: int) -> None:
         """``size`` octets of a request came and more must follow."""
         # What the parser itself keeps of it (a long header, a long trailer) is bounded here.
-        self._silent += size
-        if self._silent > self._limits.head + self._limits.target + SLICE:
-            self._refuse(RequestError(431 if self._stage == _HEAD else 400))
-        elif self._stage == _BODY and self._current is None and not self._waiting:
-            if self._continue_due:
+        reader = self._reader
+        reader.silent += size
+        if reader.silent > self._limits.head + self._limits.target + SLICE:
+            self._refuse(RequestError(431 if reader.stage == HEAD else 400))
+        elif reader.stage == BODY and self._current is None and not self._waiting:
+            if reader.continue_due:
                 self._say_continue()
             # A large body may take its time as long as it comes with some speed.
             limits = self._limits
@@ -321,15 +239,15 @@ class HttpConnection(Protocol):
             )
 
     def _say_continue(self) -> None:
-        self._continue_due = False
+        self._reader.continue_due = False
         self._wire.write(CONTINUE)
 
     def _refuse(self, reason: RequestError) -> None:
         """End the connection with an answer to a request that cannot be read to its end."""
         refuse: Refuse = plain_refusal
-        if self._stage == _BODY:
-            refuse = self._route().refuse
-        self._stage = _IDLE
+        if self._reader.stage == BODY:
+            refuse = self._reader.route().refuse
+        self._reader.stage = IDLE
         self._deaf = self._unread = True
         self._unparsed = b""
         self._waiting.append(refuse(reason.status, reason.text))
@@ -341,7 +259,7 @@ class HttpConnection(Protocol):
         if self._serving:
             return
         self._serving = True
-        while self._current is None and not self._choked and not self._ended:
+        while self._may_serve():
             if self._waiting:
                 item = self._waiting.popleft()
                 if type(item) is Response:
@@ -363,14 +281,19 @@ class HttpConnection(Protocol):
         self._serving = False
         if self._ended:
             return
-        if self._paused and not self._unparsed and len(self._waiting) < WAITING_MARK:
+        busy = self._unparsed or self._flushing or len(self._waiting) >= WAITING_MARK
+        if self._paused and not busy:
             self._paused = False
             self._wire.resumeProducing()
+
+    def _may_serve(self) -> bool:
+        return self._current is None and not self._choked and not self._ended and not self._flushing
 
     def _finish(self, response: Response) -> None:
         """Write the answer to the current request."""
         assert self._current is not None
         request, keep = self._current
+        self._let_go(request)
         if response.stream is not None:
             self._begin(response, response.stream, request)
             return
@@ -383,7 +306,7 @@ class HttpConnection(Protocol):
             self._end()
             return
         self._await_client()
-        if self._continue_due and not self._waiting:
+        if self._reader.continue_due and not self._waiting:
             self._say_continue()
         if not self._serving and (self._waiting or self._unparsed or self._paused):
             self._serve()
@@ -395,7 +318,8 @@ class HttpConnection(Protocol):
             self._end_stream()
             return
         self._deaf = True
-        self._chunked = self._parser.get_http_version() != "1.0"
+        version = self._reader.version
+        self._chunked = version != "1.0" and response.length is None
         write(self._wire, stream_head(response, self._chunked, self._server.date))
         self._site.answered[request.dialect, response.status] += 1
         if request.head_only:
@@ -433,7 +357,7 @@ class HttpConnection(Protocol):
             self.deadline = _NEVER
         elif not self._choked:
             limits = self._limits
-            wait = limits.idle_s if self._stage == _IDLE else limits.receive_s
+            wait = limits.idle_s if self._reader.stage == IDLE else limits.receive_s
             self.deadline = self._server.now + wait
 
     def _write(self, response: Response, request: Request | None, keep: bool) -> None:
@@ -458,8 +382,7 @@ class HttpConnection(Protocol):
         """Close when everything is written, and so that the client can read it."""
         wire = self._wire
         self._deaf = self._ended = True
-        self._waiting.clear()
-        self._unparsed = b""
+        self._forget()
         limits = self._limits
         self.deadline = self._server.now + (limits.linger_s if self._unread else limits.unread_s)
         wire.unregisterProducer()
@@ -479,7 +402,7 @@ class HttpConnection(Protocol):
         if self._ended or self._choked:
             self.deadline = _NEVER
             self._wire.abortConnection()
-        elif self._stage == _IDLE:
+        elif self._reader.stage == IDLE:
             self._end()
         else:
             self._refuse(RequestError(408))
@@ -489,7 +412,12 @@ class HttpConnection(Protocol):
         """End now if no request is under way, else after the answer to it."""
         if self._stream is not None:
             self._finish_stream()
-        if not self._ended and self._current is None and self._stage == _IDLE and not self._waiting:
+        if (
+            not self._ended
+            and self._current is None
+            and self._reader.stage == IDLE
+            and not self._waiting
+        ):
             self._end()
 
     def abort(self) -> None:

@@ -6,6 +6,8 @@ recurse and run in squares, which is no way to treat what anybody may send.
 
 import re
 
+from attrs import frozen
+
 HEAD_LIMIT = 1024  # octets of a part's header, and of the Content-Type of the whole
 
 _BOUNDARY = re.compile(rb';\s*boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))', re.IGNORECASE)
@@ -19,28 +21,43 @@ class MultipartError(Exception):
     """A body that is no multipart/form-data; the text says why."""
 
 
+@frozen
+class Field:
+    """One part. ``file``: it has a file name, which may be empty."""
+
+    name: str
+    octets: bytes
+    file: bool
+    filename: str
+    type: str  # its Content-Type in lower case, without parameters
+
+
+def fields(content_type: bytes, body: bytes) -> list[Field]:
+    """All parts, in order. Raises MultipartError."""
+    return _parts(content_type, body)
+
+
 def pairs(content_type: bytes, body: bytes) -> list[tuple[str, str | bytes]]:
     """Name and value of each part, in order.
 
     The value is text, or octets if it is a file's and no UTF-8. Raises MultipartError.
     """
-    return [_decoded(*part) for part in _parts(content_type, body)]
+    return [(one.name, decoded(one)) for one in _parts(content_type, body)]
 
 
 def octets(content_type: bytes, body: bytes) -> list[tuple[str, bytes]]:
     """Name and octets of each part, in order. Raises MultipartError."""
-    return [(name, content) for name, content, _ in _parts(content_type, body)]
+    return [(one.name, one.octets) for one in _parts(content_type, body)]
 
 
-def _parts(content_type: bytes, body: bytes) -> list[tuple[str, bytes, bool]]:
-    """Name and octets of each part, and whether it is a file."""
+def _parts(content_type: bytes, body: bytes) -> list[Field]:
     found = _BOUNDARY.search(content_type) if len(content_type) <= HEAD_LIMIT else None
     if found is None:
         raise MultipartError("no boundary in Content-Type")
     delimiter = b"\r\n--" + (found[1] or found[2])
     # What is before the first delimiter is no part, nor is what follows the last.
     sections = (b"\r\n" + body).split(delimiter)[1:]
-    values: list[tuple[str, bytes, bool]] = []
+    values: list[Field] = []
     for section in sections:
         if section.startswith(b"--"):
             return values
@@ -48,7 +65,7 @@ def _parts(content_type: bytes, body: bytes) -> list[tuple[str, bytes, bool]]:
     raise MultipartError("no parts" if not sections else "no end")
 
 
-def _part(section: bytes) -> tuple[str, bytes, bool]:
+def _part(section: bytes) -> Field:
     # The line break of the delimiter is also that before the first header.
     head, blank, content = section.partition(b"\r\n\r\n")
     if not head.startswith(b"\r\n") or not blank or len(head) > HEAD_LIMIT:
@@ -71,13 +88,16 @@ def _part(section: bytes) -> tuple[str, bytes, bool]:
     name = parameters.get("name", "")
     if not name:
         raise MultipartError("a part without a name")
-    return name, content, "filename" in parameters
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return Field(name, content, "filename" in parameters, parameters.get("filename", ""), kind)
 
 
-def _decoded(name: str, content: bytes, file: bool) -> tuple[str, str | bytes]:
+def decoded(field: Field) -> str | bytes:
+    """The value of a part: text, or octets if it is a file's and no UTF-8. Raises
+    MultipartError."""
     try:
-        return name, content.decode("utf-8")
+        return field.octets.decode("utf-8")
     except UnicodeDecodeError:
-        if not file:
-            raise MultipartError(f"{name[:40]} is not UTF-8") from None
-        return name, content
+        if not field.file:
+            raise MultipartError(f"{field.name[:40]} is not UTF-8") from None
+        return field.octets

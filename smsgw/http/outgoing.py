@@ -27,6 +27,7 @@ from twisted.web.client import (
     URI,
     Agent,
     BrowserLikePolicyForHTTPS,
+    FileBodyProducer,
     HTTPConnectionPool,
     ResponseDone,
 )
@@ -37,6 +38,7 @@ from zope.interface import implementer
 from smsgw import __version__, signature
 from smsgw.http.wording import Call
 from smsgw.outward import endpoint_to, why
+from smsgw.smtp.spool import Spool
 
 LONGEST_ANSWER = 65_536  # octets of a body that are read
 _ONE_ANSWER = 1 << 24  # octets that may come before the next request; Twisted bounds no headers
@@ -64,6 +66,7 @@ class Answer:
     status: int
     complete: bool
     body: bytes = b""  # as far as it was asked for
+    content_type: str = ""
 
 
 class _AsItIs(EncodedURL):
@@ -148,10 +151,11 @@ class _Discard(Protocol):
     """Takes the body of an answer, and forgets it unless it is to be kept; ``done`` fires with
     whether it came to its end."""
 
-    def __init__(self, keep: bool) -> None:
+    def __init__(self, keep: bool, into: "Into | None" = None) -> None:
         self.kept = b""
         self._keep = keep
-        self._left = LONGEST_ANSWER
+        self._into = into
+        self._left = into.limit if into is not None else LONGEST_ANSWER
         self.done: Deferred[bool] = Deferred(lambda _: self._leave(False))
 
     def _leave(self, complete: bool) -> None:
@@ -168,8 +172,22 @@ class _Discard(Protocol):
         self._left -= len(data)
         if self._keep:
             self.kept += data
+        if self._into is not None and self._into.spool.add(data):
+            self._flush(self._into)
         if self._left < 0:
             self._leave(True)
+
+    def _flush(self, into: "Into") -> None:
+        transport: Any = self.transport
+        transport.pauseProducing()
+
+        def flushed(result: object) -> None:
+            if isinstance(result, Failure):
+                self._leave(False)
+            else:
+                transport.resumeProducing()
+
+        into.run(into.spool.flush).addBoth(flushed)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted."""
@@ -178,6 +196,16 @@ class _Discard(Protocol):
     def _tell(self, complete: bool) -> None:
         if not self.done.called:
             self.done.callback(complete)
+
+
+@frozen
+class Into:
+    """A file that the body of an answer goes to, as far as ``limit`` octets and a bit more; ``run``
+    calls on a thread."""
+
+    spool: Spool
+    limit: int
+    run: Callable[[Callable[[], None]], Deferred[None]]
 
 
 class Outgoing:
@@ -213,24 +241,31 @@ class Outgoing:
         secret: str = "",
         headers: dict[str, str] | None = None,
         keep: bool = False,
+        into: Into | None = None,
     ) -> Answer:
         """Sends ``call`` and waits for the answer, ``timeout_s`` seconds at most for all of it.
 
         ``private``: addresses that are not public are allowed. ``secret`` signs the request;
-        ``keep`` keeps the body of the answer.
+        ``keep`` keeps the body of the answer, ``into`` is a file for a large one.
         Raises ``Unanswered``, ``BadUrl``.
         """
         url, login = on_the_wire(call.url)
         sent = Headers({"User-Agent": [_AGENT], **{k: [v] for k, v in (headers or {}).items()}})
-        if call.content_type:
-            sent.setRawHeaders("Content-Type", [call.content_type])
+        content_type = call.form.content_type if call.form is not None else call.content_type
+        if content_type:
+            sent.setRawHeaders("Content-Type", [content_type])
         if login:
             sent.setRawHeaders("Authorization", [login])
         if secret:
             target = URI.fromBytes(url.encode()).originForm.decode()
-            signed = signature.sign(secret, call.method, target, call.body, int(self._now()))
+            now = int(self._now())
+            if call.form is None:
+                signed = signature.sign(secret, call.method, target, call.body, now)
+            else:
+                signed = await call.form.signed(secret, call.method, target, now)
             sent.setRawHeaders(signature.HEADER, [signed])
-        asked = Deferred.fromCoroutine(self._exchange(call, url, sent, private, keep))
+        rest = _Discard(keep, into)
+        asked = Deferred.fromCoroutine(self._exchange(call, url, sent, private, rest))
         late = self._reactor.callLater(timeout_s, asked.cancel)
         try:
             return await asked
@@ -239,14 +274,17 @@ class Outgoing:
                 late.cancel()
 
     async def _exchange(
-        self, call: Call, url: str, headers: Headers, private: bool, keep: bool
+        self, call: Call, url: str, headers: Headers, private: bool, rest: _Discard
     ) -> Answer:
+        data: Any = call.body if call.method == "POST" else None
+        if call.form is not None:
+            data = FileBodyProducer(call.form.opened())
         try:
             response = await self._clients[private].request(
                 call.method,
                 _AsItIs.from_text(url),
                 headers=headers,
-                data=call.body if call.method == "POST" else None,
+                data=data,
                 allow_redirects=False,
                 unbuffered=True,
                 reactor=self._reactor,
@@ -256,10 +294,10 @@ class Outgoing:
             if not words:
                 raise
             raise Unanswered(words) from None
-        rest = _Discard(keep)
         response.deliverBody(rest)
         complete = await rest.done
-        return Answer(response.code, complete, rest.kept)
+        kinds = response.headers.getRawHeaders("content-type", [""])
+        return Answer(response.code, complete, rest.kept, str(kinds[0]))
 
     async def stop(self) -> None:
         """Closes the connections that are kept."""

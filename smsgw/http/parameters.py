@@ -2,12 +2,8 @@
 
 from urllib.parse import unquote_to_bytes
 
-from twisted.internet.defer import Deferred
-
 from smsgw.http import multipart
-from smsgw.http.auth import Doors, Identity
 from smsgw.http.site import Request
-from smsgw.login import Login
 
 FORM = b"application/x-www-form-urlencoded"
 MULTIPART = b"multipart/form-data"
@@ -52,24 +48,20 @@ def of_body(request: Request) -> Pairs:
 
 def _pairs(octets: bytes, in_query: bool) -> Pairs:
     pairs: Pairs = []
-    for piece in octets.split(b"&"):
-        if not piece:
-            continue
-        name, equals, value = piece.partition(b"=")
-        if not equals:
-            raise Unreadable("a piece without =", in_query)
-        try:
-            if b"%" in piece or b"+" in piece:
-                name, value = _unquoted(name), _unquoted(value)
-            pairs.append((name.decode("utf-8"), value.decode("utf-8")))
-        except UnicodeDecodeError:
-            raise Unreadable("octets that are not UTF-8", in_query) from None
+    try:
+        for piece in octets.replace(b"+", b" ").decode("utf-8").split("&"):
+            if not piece:
+                continue
+            name, equals, value = piece.partition("=")
+            if not equals:
+                raise Unreadable("a piece without =", in_query)
+            if "%" in piece:
+                name = unquote_to_bytes(name).decode("utf-8")
+                value = unquote_to_bytes(value).decode("utf-8")
+            pairs.append((name, value))
+    except UnicodeDecodeError:
+        raise Unreadable("octets that are not UTF-8", in_query) from None
     return pairs
-
-
-def _unquoted(octets: bytes) -> bytes:
-    octets = octets.replace(b"+", b" ")
-    return unquote_to_bytes(octets) if b"%" in octets else octets
 
 
 def differing(pairs: Pairs) -> tuple[dict[str, str], str]:
@@ -83,14 +75,3 @@ def differing(pairs: Pairs) -> tuple[dict[str, str], str]:
         if found.setdefault(name, value) != value:
             twice = twice or name
     return found, twice
-
-
-def identify(
-    doors: Doors, username: str, password: str, request: Request
-) -> Identity | Deferred[Identity]:
-    """The login of a user name and password, at once if it is remembered."""
-    known = doors.remembered("http", username, password, request.peer)
-    if type(known) is Login:
-        return known
-    # A refusal that is known goes the same way, so that it is counted.
-    return doors.login("http", username, password, request.peer)

@@ -17,7 +17,7 @@ from smsgw.addresses import url_fault
 from smsgw.config import Config
 from smsgw.dialects import Aql
 from smsgw.http import parameters
-from smsgw.http.auth import Doors, Identity
+from smsgw.http.auth import Doors, Identity, PasswordAuth
 from smsgw.http.parameters import Pairs, Unreadable
 from smsgw.http.site import Answer, Request, Response, Site
 from smsgw.login import Login
@@ -143,20 +143,25 @@ class Relay:
         provisioner: Provisioner,
         allot: Callable[[], int],
         now: Callable[[], float] = time.time,
+        draining: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``tables`` gives the tables in force, ``allot`` ids, ``now`` seconds since 1970."""
+        """``tables`` gives the tables in force, ``allot`` ids, ``now`` seconds since 1970;
+        ``draining`` says that the gateway stops."""
         self._settings = config.aql
         self._tables = tables
-        self._doors = doors
+        self._auth = PasswordAuth(doors, tables, now)
         self._provisioner = provisioner
         self._allot = allot
         self._now = now
+        self._draining = draining
         # A change reads and compiles all that is provisioned: customers wait for each other.
         self._turn = DeferredLock()
 
     def relay(self, request: Request) -> Answer:
         """Both commands. The checks stand in the order of Q-D4."""
         asked, good = read(request)
+        if self._draining():
+            return shutting_down(self._failed(FAILED, asked))
         try:
             if not good:
                 raise Fault(BAD_REQUEST)
@@ -173,7 +178,7 @@ class Relay:
         except Fault as fault:
             return self._failed(fault.status, asked)
         username, password = given["username"].strip(), given["password"]
-        identity = parameters.identify(self._doors, username, password, request)
+        identity = self._auth.identify(username, password, request)
         if isinstance(identity, Deferred):
             return identity.addCallback(self._checked, asked)
         return self._entered(identity, asked)
@@ -301,6 +306,14 @@ class Relay:
         if asked.url:
             return Response(200, urlencode({"status": str(status), "desc": words}).encode())
         return Response(200, f"{status}: {words}\n".encode())
+
+
+def shutting_down(response: Response) -> Response:
+    """An answer in the words of a resource to who asks while the gateway stops (Q-D6): the only
+    one with another status."""
+    response.status = 503
+    response.headers.append((b"Retry-After", b"5"))
+    return response
 
 
 def _address(text: str, country: str) -> str:

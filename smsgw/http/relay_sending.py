@@ -8,15 +8,14 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from twisted.internet.defer import Deferred
-
 from smsgw.addresses import url_fault
 from smsgw.config import Config
 from smsgw.flow.decide import Outcome
 from smsgw.flow.money import Balances
 from smsgw.http import auth, parameters
-from smsgw.http.auth import Doors, Identity
+from smsgw.http.auth import Doors, Identity, PasswordAuth
 from smsgw.http.parameters import Unreadable
+from smsgw.http.relay import shutting_down
 from smsgw.http.site import Answer, Request, Response, Site
 from smsgw.http.websmpp_sending import Acceptance
 from smsgw.login import Login
@@ -120,7 +119,7 @@ class RelaySending:
         self._settings = config.aql
         self._private = config.aaisp.allow_private_callbacks  # of reports
         self._tables = tables
-        self._doors = doors
+        self._auth = PasswordAuth(doors, tables, now)
         self._acceptance = acceptance
         self._balances = balances
         self._now = now
@@ -150,6 +149,8 @@ class RelaySending:
         say: Say,
         then: Callable[[Given, Login, Account], Answer],
     ) -> Answer:
+        if self._acceptance.draining:
+            return shutting_down(say(UNDEFINED, 0))
         try:
             if request.method not in ("GET", "POST") or request.head_only:
                 return say(UNDEFINED, 0)
@@ -164,7 +165,7 @@ class RelaySending:
             username, password = auth.parse(request.headers[b"authorization"]) or ("", "")
         if not username or not password:
             return say(UNAUTHORISED, 0)
-        identity = parameters.identify(self._doors, username, password, request)
+        identity = self._auth.identify(username, password, request)
 
         def entered(identity: Identity) -> Any:
             account = None
@@ -177,10 +178,10 @@ class RelaySending:
             except Fault as fault:
                 return say(fault.status, 0)
 
-        if isinstance(identity, Deferred):
-            return identity.addCallback(entered)
-        answer: Answer = entered(identity)
-        return answer
+        if isinstance(identity, (Login, Refusal)):
+            found: Answer = entered(identity)
+            return found
+        return identity.addCallback(entered)
 
     # --- Sending.
 

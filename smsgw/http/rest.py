@@ -17,9 +17,11 @@ from smsgw.http.lookup import HttpProvider, Lookup
 from smsgw.http.rest_deliveries import Deliveries
 from smsgw.http.rest_front import BASE, REPORT, Front
 from smsgw.http.rest_lists import Lists
-from smsgw.http.rest_messages import Acceptance, Messages, Records
+from smsgw.http.rest_media import Attachments
+from smsgw.http.rest_messages import Messages, Records
 from smsgw.http.rest_numbers import Numbers
 from smsgw.http.rest_report import Report
+from smsgw.http.rest_sending import Acceptance
 from smsgw.http.site import Request, Response, Site
 from smsgw.identities import Identities
 from smsgw.rules.tables import Tables
@@ -73,12 +75,16 @@ class Rest:
         acceptance: Acceptance,
         store: Store,
         now: Callable[[], float] = time.time,
+        attachments: Attachments | None = None,
     ) -> None:
-        """``tables`` gives the tables in force; ``now`` seconds since 1970."""
+        """``tables`` gives the tables in force; ``now`` seconds since 1970; ``attachments`` makes
+        the content of MMS."""
         self.front = front = Front(config, tables, doors)
         runner, allot = store.journal, store.identities.allot
         lookup = Lookup(tables, store.lookups)
-        messages = Messages(front, acceptance, store, runner, allot, lookup.operator_id, now)
+        messages = Messages(
+            front, acceptance, store, runner, allot, lookup.operator_id, now, attachments
+        )
         front.add(messages.endpoints())
         front.add(Numbers(front, lookup, allot).endpoints())
         front.add(Lists(front, runner, store.lists, allot, now).endpoints())

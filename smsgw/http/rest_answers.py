@@ -5,7 +5,7 @@ from typing import TypeGuard
 from smsgw import identities
 from smsgw.http import rest_codes
 from smsgw.http.render import iso
-from smsgw.http.rest_documents import Outcome, Outcomes, Submitted, Transaction
+from smsgw.http.rest_documents import Media, Outcome, Outcomes, Submitted, Transaction
 from smsgw.message import Direction, Message, MessageState
 from smsgw.refusals import Refusal
 from smsgw.rules import money
@@ -112,7 +112,7 @@ def transaction(
         guid, linked, message_type = str(receipt), guid, "Receipt"
     code = rest_codes.code_of(message)
     outstanding = outstanding or Outstanding()
-    return Transaction(
+    found = Transaction(
         transaction_guid=guid,
         transaction_guid_linked=linked,
         message_type=message_type,
@@ -133,3 +133,9 @@ def transaction(
         retry_count=outstanding.tries,
         next_retry_date=iso(outstanding.next_at),
     )
+    multimedia = message.multimedia
+    if multimedia is not None:
+        found.subject = multimedia.subject
+        found.media = [Media(one.name, one.type, one.size) for one in multimedia.media]
+        found.read_date = iso(message.read_at)
+    return found

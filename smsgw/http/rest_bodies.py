@@ -1,7 +1,9 @@
 """What requests of the REST API bring: parameters in any format of body, or in the query (E-D3)."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qsl
 from xml.etree.ElementTree import Element, ParseError
@@ -13,6 +15,7 @@ from defusedxml.ElementTree import fromstring
 from smsgw.http import multipart
 from smsgw.http.site import Request
 from smsgw.refusals import Reason, Refusal
+from smsgw.smtp.spool import Spool
 
 Parameters = Mapping[str, Any]
 
@@ -29,6 +32,22 @@ _TRUTH: dict[object, bool] = {
 }
 
 
+# Types of files that are meant to be shown or heard.
+_MEDIA = ("image/", "audio/", "video/")
+
+
+class Attachment:
+    """The file of a multipart body."""
+
+    def __init__(self, name: str, type: str, digest: str, read: Callable[[], bytes]) -> None:
+        """``type`` as it is labelled, "" if it is not. ``digest`` stands for the octets, which
+        ``read`` gives; it may block."""
+        self.name = name
+        self.type = type
+        self.digest = digest
+        self.read = read
+
+
 class ParameterError(Exception):
     """Raised while a request is read; ends up as the answer to it."""
 
@@ -38,8 +57,9 @@ class ParameterError(Exception):
 
 
 def read_body(request: Request) -> Parameters:
-    """The parameters in the body of a request. Raises ParameterError."""
-    body = request.body
+    """The parameters in the body of a request; blocks if that is in a file. Raises
+    ParameterError."""
+    body = request.body if request.spool is None else request.spool.read()
     content_type = request.headers.get(b"content-type", b"")
     media_type = content_type.partition(b";")[0].strip().lower()
     if media_type == b"application/json":
@@ -53,7 +73,7 @@ def read_body(request: Request) -> Parameters:
     if media_type == b"application/x-www-form-urlencoded":
         return _form(body)
     if media_type == b"multipart/form-data":
-        return _multipart(content_type, body)
+        return _multipart(content_type, body, request)
     if media_type in (b"application/xml", b"text/xml"):
         return _xml(body)
     if not body:
@@ -109,11 +129,39 @@ def _once(pairs: Sequence[tuple[str, Any]]) -> Parameters:
     return found
 
 
-def _multipart(content_type: bytes, body: bytes) -> Parameters:
+def _multipart(content_type: bytes, body: bytes, request: Request) -> Parameters:
     try:
-        return _once(multipart.pairs(content_type, body))
+        found: list[tuple[str, Any]] = []
+        for one in multipart.fields(content_type, body):
+            if one.name == "file":
+                if one.octets or one.filename:  # else a form in which no file was chosen
+                    found.append((one.name, _attachment(one, content_type, request)))
+            elif one.file and one.type.startswith(_MEDIA):
+                raise ParameterError(
+                    Reason.PARAMETER_INVALID, f"{one.name[:40]}: an attachment is called file"
+                )
+            else:
+                found.append((one.name, multipart.decoded(one)))
+        return _once(found)
     except multipart.MultipartError as error:
         raise ParameterError(Reason.BAD_REQUEST, f"multipart: {error}") from None
+
+
+def _attachment(field: multipart.Field, content_type: bytes, request: Request) -> Attachment:
+    digest = sha256(field.octets).hexdigest()
+    spool = request.spool
+    # Of a body that is too large for memory nothing is kept there.
+    read = partial(_again, spool, content_type, field.name) if spool else partial(_octets, field)
+    return Attachment(field.filename, field.type, digest, read)
+
+
+def _octets(field: multipart.Field) -> bytes:
+    return field.octets
+
+
+def _again(spool: Spool, content_type: bytes, name: str) -> bytes:
+    fields = multipart.fields(content_type, spool.read())
+    return next(one.octets for one in fields if one.name == name)
 
 
 def text_of(parameters: Parameters, name: str) -> str:

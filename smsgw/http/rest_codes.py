@@ -1,8 +1,12 @@
 """The codes of the aerialink REST API as data, and which of them a message has (``spec`` 4.1, 4.3).
 
-Codes that come of a refusal, with their HTTP statuses and texts, are in ``smsgw.refusals`` (I4).
+Codes that come of a refusal, with their HTTP statuses and texts, are in ``smsgw.refusals`` (I4);
+the configuration may have other texts and HTTP statuses for them (``[aerialink.codes]``).
 """
 
+from collections.abc import Mapping
+
+from smsgw.dialects import CodeWords
 from smsgw.message import Direction, Message, MessageState
 from smsgw.refusals import Reason, Refusal
 
@@ -17,7 +21,10 @@ _OWN_TEXTS = {
     COMPLETED: "Request Completed",
     AUTHENTICATION: "Authentication error",
 }
-TEXTS = {reason.answer.rest: reason.answer.text for reason in Reason} | _OWN_TEXTS
+_TEXTS = {reason.answer.rest: reason.answer.text for reason in Reason} | _OWN_TEXTS
+TEXTS = dict(_TEXTS)
+# HTTP statuses of codes in place of those of their refusals.
+STATUSES: dict[int, int] = {}
 
 # The codes of version 4 that go with them (F-8); all others have the last.
 _ERROR_CODES = {
@@ -77,6 +84,21 @@ _STATES = {int(state): state.stat for state in MessageState} | {
 }
 
 
+def reword(codes: Mapping[int, CodeWords]) -> None:
+    """Has this process say what ``codes`` say, by code, and everything else as it stands here.
+
+    Called once, when the configuration is read (4.1: the table is data, loaded at start).
+    """
+    TEXTS.clear()
+    TEXTS.update(_TEXTS)
+    STATUSES.clear()
+    for code, words in codes.items():
+        if words.text:
+            TEXTS[code] = words.text
+        if words.http:
+            STATUSES[code] = words.http
+
+
 def error_code(code: int) -> str:
     """The ``errorCode`` of version 4 for a code of the series 1000 to 1050."""
     return _ERROR_CODES.get(code, _OTHER_ERROR)
@@ -84,7 +106,7 @@ def error_code(code: int) -> str:
 
 def detail(refusal: Refusal) -> str:
     """The text of a refusal, with what is needed to mend it."""
-    text = refusal.reason.answer.text
+    text = TEXTS[refusal.reason.answer.rest]
     return f"{text}: {refusal.detail}" if refusal.detail else text
 
 

@@ -29,6 +29,7 @@ _EVENTS = {
     Kind.RECEIPT: "Receipt",
     Kind.PROGRESS: "Acknowledgement",
     Kind.NOTICE: "Notice",
+    Kind.READ: "Read",
 }
 
 # Puts what an account was told of a message back to its targets; how many notifications.

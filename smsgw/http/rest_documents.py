@@ -64,8 +64,19 @@ class Submitted(Struct, rename="camel"):
     transactions: Outcomes | UnsetType = UNSET
 
 
+class Media(Struct, rename="camel"):
+    """One part of an MMS; ``size`` in octets."""
+
+    name: str
+    type: str
+    size: int
+
+
 class Transaction(Struct, rename="camel"):
-    """All that is known of a message (4.3)."""
+    """All that is known of a message (4.3).
+
+    ``subject``, ``media`` and ``readDate`` are of an MMS only.
+    """
 
     transaction_guid: str = field(name=_GUID)
     transaction_guid_linked: str | None = field(name="transactionGUIDlinked")
@@ -86,6 +97,9 @@ class Transaction(Struct, rename="camel"):
     done_date: str | None
     retry_count: int
     next_retry_date: str | None
+    subject: str | UnsetType = UNSET
+    media: list[Media] | UnsetType = UNSET
+    read_date: str | UnsetType | None = UNSET
 
 
 class TransactionsFound(Struct):

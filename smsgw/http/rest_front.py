@@ -36,6 +36,7 @@ from smsgw.store.journal import StoreFailed
 _log = Logger("smsgw.http")
 
 BASE = "/v4"
+UPLOAD_LIMIT = 5_242_880  # octets of a body with a file (E-D7)
 REPORT = "/20100101/sms/report"
 _AUTHENTICATE = (b"WWW-Authenticate", b'Basic realm="smsgw", charset="UTF-8"')
 _DIALECT = "aerialink"
@@ -129,6 +130,11 @@ class _Place:
         return names
 
     @property
+    def uploads(self) -> bool:
+        """Whether bodies with a file are sent there."""
+        return any(one.body == "message" for one in self.methods.values())
+
+    @property
     def allowed(self) -> bytes:
         """The value of an Allow header."""
         heads = ["HEAD"] if "GET" in self.methods else []
@@ -180,9 +186,15 @@ class Front:
     def serve(self, site: Site) -> None:
         """Let ``site`` answer everything below the base."""
         site.add(BASE + "/", self.answer, refuse=self.refuse, dialect=_INTERFACE)
-        for path in self._exact:
+        for path, (place, _) in self._exact.items():
             if path.startswith(f"{BASE}/messages"):
-                site.add(path, self.answer, refuse=self.refuse, dialect=_INTERFACE)
+                site.add(
+                    path,
+                    self.answer,
+                    refuse=self.refuse,
+                    dialect=_INTERFACE,
+                    upload_limit=UPLOAD_LIMIT if place.uploads else 0,
+                )
 
     # --- A request.
 
@@ -197,7 +209,11 @@ class Front:
         except ParameterError as error:
             form = wanted(request, suffixed(request.path.rstrip("/"))[1])
             return self._finished(self.refusal(error.refusal, form), request)
-        return found.addErrback(self._wrong, request).addCallback(self._finished, request)
+        both = (request,)
+        return found.addCallbacks(self._finished, self._failed, both, errbackArgs=both)
+
+    def _failed(self, failure: Failure, request: Request) -> Response:
+        return self._finished(self._wrong(failure, request), request)
 
     def _wrong(self, failure: Failure, request: Request) -> Response:
         """A parameter that was found wrong only later, or a store that does not answer; whatever
@@ -249,9 +265,9 @@ class Front:
         if not (request.secure or request.peer == UNIX or self._plain_allowed(request.peer)):
             return self.refusal(Refusal(Reason.PERMISSION_DENIED, "HTTPS is needed"), form)
         identity = self._auth.identify(request)
-        if isinstance(identity, Deferred):
-            return identity.addCallback(self._checked, request, endpoint, form, names)
-        return self._admitted(identity, request, endpoint, form, names)
+        if isinstance(identity, (Login, Refusal)):
+            return self._admitted(identity, request, endpoint, form, names)
+        return identity.addCallback(self._checked, request, endpoint, form, names)
 
     def _checked(
         self,
@@ -329,6 +345,7 @@ class Front:
         self, status: int, code: int, detail: str, form: Format, headers: HeaderList
     ) -> Response:
         fault = Fault(code, rest_codes.error_code(code), detail or rest_codes.TEXTS[code])
+        status = rest_codes.STATUSES.get(code, status)
         return form.response(status, self._root, fault, headers)
 
     def refuse(self, status: int, text: str) -> Response:

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 
 from smsgw.flow.lists import Runner
 from smsgw.http.render import JSON
-from smsgw.http.rest_bodies import ParameterError, Parameters
+from smsgw.http.rest_bodies import Attachment, ParameterError, Parameters
 from smsgw.http.rest_front import Asked
 from smsgw.http.site import Response
 from smsgw.queues import Transaction
@@ -25,8 +25,15 @@ from smsgw.store.answers import Kept
 HEADER = b"idempotency-key"
 LONGEST = 64  # characters
 _REPLAYED = (b"Idempotency-Replayed", b"true")
-_encode = msgspec.json.Encoder(order="sorted").encode
 Name = tuple[str, str, str]  # account, credential, key
+
+
+def _as_asked(file: Attachment) -> tuple[str, str, str]:
+    """What tells one attachment from another."""
+    return file.name, file.type, file.digest
+
+
+_encode = msgspec.json.Encoder(order="sorted", enc_hook=_as_asked).encode
 
 
 @frozen

@@ -51,7 +51,16 @@ _PROPERTIES: dict[str, Any] = {
         "description": "A number, or several separated by commas; or listId.",
     },
     "listId": _texts(36, description="Send to every member of this list instead."),
-    "messageText": {"type": "string", "description": "The text.", "examples": ["Hello"]},
+    "messageText": {
+        "type": "string",
+        "description": "The text; may be empty with an attachment.",
+        "examples": ["Hello"],
+    },
+    "subject": _texts(rest_parameters.MAX_SUBJECT, description="Of an MMS."),
+    "mediaUrl": _texts(
+        rest_parameters.MAX_URL,
+        description="Where the attachment of an MMS is fetched; or file in a multipart body.",
+    ),
     "destinationFormat": {
         **_FLAG,
         "description": "false: digits with country code only.",
@@ -167,6 +176,13 @@ def document(endpoints: Iterable[Endpoint], root: str) -> dict[str, Any]:
     }
 
 
+def _with_file(body: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a body that may have an attachment, which makes the message an MMS."""
+    file = {"type": "string", "contentMediaType": "application/octet-stream"}
+    described = {**file, "description": "The attachment of an MMS, 5 MB at most."}
+    return {**body, "properties": {**body["properties"], "file": described}}
+
+
 def _operation(one: Endpoint, root: str) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": _id(one),
@@ -201,6 +217,8 @@ def _operation(one: Endpoint, root: str) -> dict[str, Any]:
         shape = {"schema": BODIES[one.body]}
         forms = ("application/x-www-form-urlencoded", "multipart/form-data")
         content = {_JSON: shape, **dict.fromkeys(forms, shape)}
+        if one.body == "message":
+            content["multipart/form-data"] = {"schema": _with_file(BODIES["message"])}
         operation["requestBody"] = {"required": True, "content": content}
     operation["responses"] = {"200": _done(one, root), **_faults(one, root)}
     if not one.right:

@@ -5,7 +5,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from smsgw.http.rest_bodies import ParameterError, Parameters, flag, hex_digits, integer, text_of
+from smsgw.http.rest_bodies import (
+    Attachment,
+    ParameterError,
+    Parameters,
+    flag,
+    hex_digits,
+    integer,
+    text_of,
+)
 from smsgw.login import Login
 from smsgw.message import UDHI, Message
 from smsgw.refusals import Reason, Refusal
@@ -22,8 +30,11 @@ _NOT_DIGIT = re.compile(r"\D", re.ASCII)
 _PLAIN_DESTINATION = re.compile(r"[1-9]\d{2,14}", re.ASCII)
 # Eleven digits and more are in international form already, or do not begin like this.
 _INTERNATIONAL = re.compile(r"[1-9]\d{10,14}", re.ASCII)
-# Parameters that make a message an MMS, which is not sold here yet (spec 4.3).
-NOT_SOLD = ("file", "mediaUrl", "subject")
+MAX_SUBJECT = 200
+MAX_URL = 2_000
+# Parameters that make a message an MMS (spec 4.3), and those that only an SMS can have.
+OF_MMS = ("file", "mediaUrl", "subject")
+_OF_SMS = ("flash", "dcs", "udh")
 
 
 def submission(
@@ -110,24 +121,10 @@ def list_of(parameters: Parameters) -> str:
 
 def _content(parameters: Parameters, receipts: bool) -> dict[str, Any]:
     """What the messages to all destinations have in common, as attributes of Message."""
-    if parameters.get("file") and parameters.get("mediaUrl"):
-        raise ParameterError(
-            Reason.PARAMETER_INVALID, "one attachment only, file or mediaUrl; several go by MM4"
-        )
-    for name in NOT_SOLD:
-        if parameters.get(name):
-            raise ParameterError(Reason.NOT_ENABLED, f"MMS ({name})")
-    text = text_of(parameters, "messageText")
-    if not text:
-        raise ParameterError(Reason.PARAMETER_MISSING, "messageText")
-    found: dict[str, Any] = {"text": text}
-    flash = flag(parameters, "flash")
-    data_coding = integer(parameters, "dcs", 0, 255)
-    header = hex_digits(parameters, "udh")
-    if data_coding is not None or header:
-        found = _octets(parameters, text, data_coding, header, flash is True)
-    elif flash:
-        found["flash"] = True
+    if is_multimedia(parameters):
+        found = _multimedia(parameters)
+    else:
+        found = _short(parameters)
     asked = flag(parameters, "registeredDelivery")
     if receipts if asked is None else asked:
         found["registered_delivery"] = 1
@@ -164,13 +161,58 @@ def _content(parameters: Parameters, receipts: bool) -> dict[str, Any]:
     return found
 
 
+def is_multimedia(parameters: Parameters) -> bool:
+    """True if the message is to be an MMS."""
+    return any(parameters.get(name) for name in OF_MMS)
+
+
+def _short(parameters: Parameters) -> dict[str, Any]:
+    """The content of an SMS."""
+    text = text_of(parameters, "messageText")
+    if not text:
+        raise ParameterError(Reason.PARAMETER_MISSING, "messageText")
+    flash = flag(parameters, "flash")
+    data_coding = integer(parameters, "dcs", 0, 255)
+    header = hex_digits(parameters, "udh")
+    if data_coding is not None or header:
+        return _octets(parameters, text, data_coding, header, flash is True)
+    return {"text": text, "flash": True} if flash else {"text": text}
+
+
+def _multimedia(parameters: Parameters) -> dict[str, Any]:
+    """The content of an MMS, but for its attachment and the rest of its media."""
+    attached = [name for name in ("file", "mediaUrl") if parameters.get(name)]
+    if len(attached) > 1:
+        raise ParameterError(
+            Reason.PARAMETER_INVALID, "one attachment only, file or mediaUrl; several go by MM4"
+        )
+    if not attached:
+        raise ParameterError(Reason.PARAMETER_MISSING, "file or mediaUrl, which an MMS has")
+    if attached == ["file"] and not isinstance(parameters["file"], Attachment):
+        raise ParameterError(
+            Reason.PARAMETER_INVALID, "file is a part of multipart/form-data; or give mediaUrl"
+        )
+    for name in _OF_SMS:
+        if parameters.get(name):
+            raise ParameterError(Reason.PARAMETER_INVALID, f"{name} is of no MMS")
+    subject = text_of(parameters, "subject")
+    if len(subject) > MAX_SUBJECT or not subject.isprintable():
+        raise ParameterError(
+            Reason.PARAMETER_INVALID, f"subject (at most {MAX_SUBJECT} printable characters)"
+        )
+    url = text_of(parameters, "mediaUrl")
+    if len(url) > MAX_URL:
+        raise ParameterError(Reason.PARAMETER_INVALID, f"mediaUrl (at most {MAX_URL} characters)")
+    return {"kind": "mms", "parts": [b""]}
+
+
 def _octets(
     parameters: Parameters, text: str, data_coding: int | None, header: bytes, flash: bool
 ) -> dict[str, Any]:
     """The content of a message whose coding or header the client decides."""
     if data_coding is None:
         data_coding, octets = coding.smallest(text)
-    elif not coding.known(data_coding):
+    elif not coding.named(data_coding):
         raise ParameterError(Reason.PARAMETER_INVALID, f"dcs {data_coding} is unknown")
     elif coding.alphabet(data_coding).is_text:
         try:

@@ -38,6 +38,8 @@ COLUMNS = (
     "doneDate",
     "statusUpdate",
     "messageText",
+    "kind",
+    "media",
 )
 # What a spreadsheet would take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -170,6 +172,8 @@ def _address(text: str, country: str) -> str:
 def _row(message: Message, failed: bool) -> list[object]:
     code = rest_codes.code_of(message)
     text = "" if message.private or not message.parts else read(message).text
+    multimedia = message.multimedia
+    media = multimedia.media if multimedia is not None else []
     return [
         identities.to_guid(message.id),
         "MO" if message.direction == Direction.MO else "MT",
@@ -185,6 +189,8 @@ def _row(message: Message, failed: bool) -> list[object]:
         iso(message.done_at) or "",
         "failed" if failed else "",
         text,
+        "SMS" if multimedia is None else "MMS",
+        "; ".join(f"{one.name} ({one.type}, {one.size})" for one in media),
     ]
 
 

@@ -2,6 +2,7 @@
 
 import time
 from email.utils import formatdate
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
@@ -10,11 +11,14 @@ from twisted.internet.interfaces import (
     IProtocolNegotiationFactory,
     IReactorTime,
 )
-from twisted.internet.protocol import Factory
+from twisted.internet.protocol import Factory, Protocol
 from zope.interface import implementer
 
-from smsgw.http.connection import HttpConnection, Limits
+from smsgw.http.connection import HttpConnection
+from smsgw.http.reading import Limits
 from smsgw.http.site import BODY_LIMIT, Request, Response, Site, plain_refusal
+from smsgw.http.uploads import Uploads
+from smsgw.http.wire import host_of
 
 __all__ = [
     "BODY_LIMIT",
@@ -23,8 +27,19 @@ __all__ = [
     "Request",
     "Response",
     "Site",
+    "Uploads",
     "plain_refusal",
 ]
+
+
+class Unwelcome(Protocol):
+    """A connection too many: closed without an octet. What wraps protocols, as TLS and the PROXY
+    header do, has nothing to wrap in place of one."""
+
+    def connectionMade(self) -> None:
+        """Close."""
+        transport: Any = self.transport
+        transport.abortConnection()
 
 
 @implementer(IProtocolNegotiationFactory)
@@ -39,8 +54,11 @@ class HttpServerFactory(Factory):
         clock: IReactorTime,
         limits: Limits | None = None,
         access: bool = False,
+        uploads: Uploads | None = None,
     ) -> None:
-        """``access`` writes a line for every answer to the logger ``smsgw.http.access``."""
+        """``access`` writes a line for every answer to the logger ``smsgw.http.access``;
+        ``uploads`` is where large bodies go."""
+        self.uploads = uploads or Uploads()
         self.site = site
         self.limits = limits or Limits()
         self.access = access
@@ -53,11 +71,11 @@ class HttpServerFactory(Factory):
         self._cut_off_call: IDelayedCall | None = None
         self._drained: list[Deferred[None]] = []
 
-    def buildProtocol(self, addr: IAddress | None) -> HttpConnection | None:
-        """Twisted: a client connects. None closes it at once."""
+    def buildProtocol(self, addr: IAddress | None) -> Protocol:
+        """Twisted: a client connects, or a proxy for one."""
         if self.draining or len(self._connections) >= self.limits.connections:
-            return None
-        return HttpConnection(self)
+            return Unwelcome()
+        return HttpConnection(self, host_of(addr) if addr is not None else "")
 
     def acceptableProtocols(self) -> list[bytes]:
         """Twisted: what is spoken over TLS; a client that offers only others gets no handshake."""

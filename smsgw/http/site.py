@@ -13,6 +13,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from smsgw.smtp.spool import Spool
+
 BODY_LIMIT = 65_536  # octets (E-D7)
 UNIX = "unix"  # the peer at the other end of a unix socket
 PLAIN_TEXT = "text/plain; charset=utf-8"
@@ -27,7 +29,8 @@ class Request:
 
     ``method`` is GET for a HEAD request too: the server leaves the body of the answer away by
     itself. Header names are in lower case; a header that came several times is joined with a comma
-    (RFC 9110 §5.3). ``peer`` is the client's address as text, or ``UNIX``.
+    (RFC 9110 §5.3). ``peer`` is the client's address as text, or ``UNIX``. A ``body`` that is too
+    large for memory is in ``spool``, as long as the request is not answered.
     """
 
     method: str
@@ -37,6 +40,7 @@ class Request:
     peer: str = ""
     secure: bool = False
     head_only: bool = False
+    spool: Spool | None = None
     dialect: str = field(init=False, default="")  # of the route that answers it
     path: str = field(init=False)  # decoded, without the query
     query_text: bytes = field(init=False)  # what follows the question mark, as it came
@@ -87,6 +91,7 @@ class Response:
     content_type: str = PLAIN_TEXT
     headers: list[tuple[bytes, bytes]] = field(factory=list)
     stream: Stream | None = None
+    length: int | None = None  # octets of the stream, if that is known
 
     def __attrs_post_init__(self) -> None:
         for name, value in self.headers:
@@ -114,6 +119,7 @@ class Route:
     body_limit: int = BODY_LIMIT  # octets
     refuse: Refuse = plain_refusal
     dialect: str = ""  # under which its answers are counted
+    upload_limit: int = 0  # octets of a multipart body, which goes to a file; 0: as any body
 
 
 def misdirected(_: Request) -> Response:
@@ -150,13 +156,15 @@ class Site:
         body_limit: int = BODY_LIMIT,
         refuse: Refuse = plain_refusal,
         dialect: str = "",
+        upload_limit: int = 0,
     ) -> None:
         """Let ``resource`` answer ``path``, instead of what answered it before.
 
-        ``body_limit`` in octets, 8,192 or more; ``dialect`` is what its answers are counted under.
+        ``body_limit`` in octets, 8,192 or more; ``upload_limit`` that of multipart bodies, if it is
+        another; ``dialect`` is what its answers are counted under.
         """
         table = self._below if path.endswith("/") else self._exact
-        table[path] = Route(resource, body_limit, refuse, dialect)
+        table[path] = Route(resource, body_limit, refuse, dialect, upload_limit)
 
     def under(self, headers: dict[bytes, bytes]) -> "Site":
         """What is shown to a request with these headers."""

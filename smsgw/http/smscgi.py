@@ -16,8 +16,8 @@ from twisted.internet.defer import Deferred
 from smsgw.config import Config
 from smsgw.dialects import Aaisp
 from smsgw.flow.decide import Outcome
-from smsgw.http import parameters, smscgi_message
-from smsgw.http.auth import Doors, Identity
+from smsgw.http import smscgi_message
+from smsgw.http.auth import Doors, Identity, PasswordAuth
 from smsgw.http.site import PLAIN_TEXT, Answer, Request, Response, Site
 from smsgw.http.smscgi_message import INTERFACE, Fault, Fields, Maker, present
 from smsgw.login import Login
@@ -91,7 +91,7 @@ class SmsCgi:
         """``tables`` gives the tables in force, ``now`` seconds since 1970."""
         self._settings = config.aaisp
         self._tables = tables
-        self._doors = doors
+        self._auth = PasswordAuth(doors, tables, now)
         self._acceptance = acceptance
         self._received = received
         self._now = now
@@ -113,10 +113,10 @@ class SmsCgi:
             return _refused(Refusal(Reason.CREDENTIALS_MISSING), asked)
         number = smscgi_message.number(username, self._settings.country)
         # What is no number is a guess like others, and counted like them.
-        identity = parameters.identify(self._doors, number or username, password, request)
-        if isinstance(identity, Deferred):
-            return identity.addCallback(self._checked, asked, number)
-        return self._checked(identity, asked, number)
+        identity = self._auth.identify(number or username, password, request)
+        if isinstance(identity, (Login, Refusal)):
+            return self._checked(identity, asked, number)
+        return identity.addCallback(self._checked, asked, number)
 
     def refuse(self, status: int, _: str) -> Response:
         """A fault that the server found, in the words of the script: HTTP 200 always (A-D33)."""
@@ -183,11 +183,13 @@ class SmsCgi:
 
 def _is_of(number: str, account: Account, tables: Tables) -> bool:
     """Whether a number is one of the account's, by itself or by a wildcard."""
-    rules = tables.numbers.of(number) if number else []
-    if any(rule.account.name == account.name for rule in rules):
-        return True
-    rule = tables.numbers.find(number, str) if number else None
-    return rule is not None and rule.account.name == account.name
+    if not number:
+        return False
+    for rule in tables.numbers.of(number):
+        if rule.account.name == account.name:
+            return True
+    found = tables.numbers.find(number, str)
+    return found is not None and found.account.name == account.name
 
 
 # --- Answers.

@@ -85,17 +85,13 @@ def _body(request: Request) -> dict[str, bytes]:
 
 def _form(octets: bytes) -> dict[str, bytes]:
     found = {}
-    for piece in octets.split(b"&"):
+    for piece in octets.replace(b"+", b" ").split(b"&"):
         name, _, value = piece.partition(b"=")
         if name:
-            found[_unquoted(name).decode("utf-8", "replace")] = _unquoted(value)
+            if b"%" in piece:
+                name, value = unquote_to_bytes(name), unquote_to_bytes(value)
+            found[name.decode("utf-8", "replace")] = value
     return found
-
-
-def _unquoted(octets: bytes) -> bytes:
-    if b"+" in octets:
-        octets = octets.replace(b"+", b" ")
-    return unquote_to_bytes(octets) if b"%" in octets else octets
 
 
 def _json(octets: bytes) -> dict[str, bytes]:
@@ -135,7 +131,7 @@ def text(fields: Fields, name: str) -> str:
 
 def number(written: str, country: str) -> str:
     """A number as people write it, in international digits; "" if it is none (A-D19)."""
-    plain = _BLANKS.sub("", written).replace("+", "")
+    plain = written if written.isdigit() else _BLANKS.sub("", written).replace("+", "")
     digits = numbers.normalise_destination(plain, numbers.UNKNOWN, country)
     return "" if isinstance(digits, Reason) else digits
 
@@ -146,7 +142,7 @@ def destinations(fields: Fields, settings: Aaisp) -> list[str]:
     written = text(fields, "da") or (text(fields, "iccid") if settings.legacy else "")
     if not written:
         raise Fault(Reason.PARAMETER_MISSING, "da")
-    if not _SEPARATORS.search(written):
+    if written.isdigit() or not _SEPARATORS.search(written):
         return [written]
     if not settings.multi_da:
         raise Fault(Reason.TOO_MANY_DESTINATIONS)
@@ -197,7 +193,7 @@ class Maker:
 
     def _destination(self, written: str) -> str | Reason:
         """A-D30."""
-        plain = _BLANKS.sub("", written)
+        plain = written if written.isdigit() else _BLANKS.sub("", written)
         digits = numbers.normalise_destination(plain, numbers.UNKNOWN, self.account.country)
         if isinstance(digits, Reason) or len(digits) < _LEAST_DIGITS:
             return Reason.BAD_DESTINATION
@@ -316,7 +312,7 @@ def _coded(said: str, data_coding: int | None) -> tuple[int, bytes]:
     if data_coding is None:
         return coding.smallest(said)
     try:
-        if not coding.known(data_coding):
+        if not coding.named(data_coding):
             raise ValueError
         if coding.alphabet(data_coding).is_text:
             return data_coding, coding.encode(said, data_coding)

@@ -13,8 +13,8 @@ from twisted.logger import Logger
 from smsgw.config import Config
 from smsgw.dialects import Ams
 from smsgw.flow.money import Balances
-from smsgw.http import coverage, parameters, websmpp_asked, websmpp_content
-from smsgw.http.auth import Doors, Identity
+from smsgw.http import coverage, websmpp_asked, websmpp_content
+from smsgw.http.auth import Doors, Identity, PasswordAuth
 from smsgw.http.site import Answer, Request, Response, Site
 from smsgw.http.websmpp_answers import Answers, json
 from smsgw.http.websmpp_asked import Asked
@@ -103,6 +103,7 @@ class WebSmpp:
         self._settings = config.ams
         self._tables = tables
         self._doors = doors
+        self._auth = PasswordAuth(doors, tables, now)
         self._acceptance = acceptance
         self._submitted = submitted
         self._balances = balances
@@ -196,11 +197,11 @@ class WebSmpp:
         if key:
             identity: Any = self._doors.by_access_key(key, request.peer)
         else:
-            identity = parameters.identify(self._doors, name, word, request)
-        if isinstance(identity, Deferred):
-            return identity.addCallback(self._checked, request, asked, resource, then)
-        found = self._entered(identity, request, asked, resource, then)
-        return found
+            identity = self._auth.identify(name, word, request)
+        if isinstance(identity, (Login, Refusal)):
+            return self._entered(identity, request, asked, resource, then)
+        answer: Answer = identity.addCallback(self._checked, request, asked, resource, then)
+        return answer
 
     def _checked(
         self,
@@ -277,7 +278,7 @@ class WebSmpp:
         except Exception as error:
             _log.error("websmsstatus: the store does not answer: {why}", why=error)
             return self._answers.error(Refusal(Reason.NOT_READABLE), asked)
-        if found is not None and int(self._now() * 1000) - found.accepted_at > KEPT_MS:
+        if found is not None and int(self._now() * 1000) - _last_of(found) > KEPT_MS:
             found = None
         if not self._may_ask(request.peer, login, found):
             return self._answers.error(Refusal(Reason.PERMISSION_DENIED), asked)
@@ -346,12 +347,14 @@ class WebSmpp:
 
     def _balance(self, _: Request, asked: Asked, login: Login) -> Response:
         """W-D31: what the account that pays has."""
-        account = self._tables().standing[self._account(login).name].payer
-        units, rest = divmod(abs(amount := self._balances.of(account.name)), 10_000)
+        places = self._tables().standing
+        payer = places[self._account(login).name].payer
+        currency = places[payer.name].currency
+        units, rest = divmod(abs(amount := self._balances.of(payer.name)), 10_000)
         number = f"{'-' if amount < 0 else ''}{units}.{rest:04d}"
         if asked.as_json:
-            return json({"status": "OK", "balance": number, "currency": account.currency})
-        return Response(200, f"{number} {account.currency}".rstrip().encode())
+            return json({"status": "OK", "balance": number, "currency": currency})
+        return Response(200, f"{number} {currency}".rstrip().encode())
 
     def _coverage(self, request: Request, asked: Asked, login: Login) -> Answer:
         """W-D32."""
@@ -359,12 +362,11 @@ class WebSmpp:
         if form is None:
             raise Refused(Reason.BAD_REQUEST, "format is 1, 2 or 3")
         tables = self._tables()
-        lineage = tables.standing[self._account(login).name].lineage
-        name = next((one.price_list for one in lineage if one.price_list), "")
+        place = tables.standing[self._account(login).name]
+        name = next((one.price_list for one in place.lineage if one.price_list), "")
         prices = tables.provisioning.price_lists.get(name)
         networks = tables.provisioning.networks.values()
-        currency = next((one.currency for one in lineage if one.currency), "")
-        lines = coverage_lines(prices, networks, currency) if prices is not None else []
+        lines = coverage_lines(prices, networks, place.currency) if prices is not None else []
         if not lines:
             raise Refused(Reason.UNKNOWN_MESSAGE, "the account has no price list")
         user = login.credential
@@ -386,6 +388,13 @@ class WebSmpp:
 
         # A list of a thousand networks takes a second to set as PDF.
         return self._run(form.write, lines, user).addCallback(written)
+
+
+def _last_of(batch: Batch) -> int:
+    """When something last happened to the messages of a request, ms; they may have been scheduled
+    long ahead."""
+    times = (max(one.schedule_at, one.done_at) for one in batch.messages)
+    return max(batch.accepted_at, max(times, default=0))
 
 
 def word(message: Message) -> str:

@@ -6,7 +6,7 @@ The checks of one request stand in the order of W-D12; the first that hits decid
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from attrs import frozen
+from attrs import define, frozen
 
 from smsgw.dialects import Ams
 from smsgw.message import UDHI, Message
@@ -117,7 +117,7 @@ def _data_coding(text: str, kind: str, raw: bool) -> int:
     if not text:
         return by_type
     value = _number(text)
-    if value is None or not coding.known(value):
+    if value is None or not coding.named(value):
         raise Refused(Reason.BAD_DATA_CODING, "dcs is no data coding that may be used")
     if raw:
         return value
@@ -172,12 +172,15 @@ def sender(
         return
     source = numbers.detect_source(sid, numbers.UNKNOWN, account.country)
     if isinstance(source, Reason):
+        source = numbers.long_source(sid)
+    if isinstance(source, Reason):
         raise Refused(source, sid)
-    if any(one is not None and source[0] not in one and sid not in one for one in allowed):
-        raise Refused(Reason.SOURCE_NOT_PROVISIONED, sid)
+    for one in allowed:
+        if one is not None and source[0] not in one and sid not in one:
+            raise Refused(Reason.SOURCE_NOT_PROVISIONED, sid)
 
 
-@frozen
+@define
 class Destinations:
     """The numbers of a request: those that are numbers, once each and in order, and the entries
     that are none."""
@@ -188,6 +191,8 @@ class Destinations:
 
 def split(mno: str) -> list[str]:
     """The entries of ``mno`` (W-D9)."""
+    if mno.isdigit():
+        return [mno]
     return [one for entry in mno.replace(";", ",").split(",") if (one := entry.strip())]
 
 
@@ -233,6 +238,6 @@ def message(
 
 def check_parts(contents: Iterable[Content], most: int) -> None:
     """Raises Refused (HTTP10) for a content of more than ``most`` parts."""
-    count = max(one.parts for one in contents)
-    if count > most:
-        raise Refused(Reason.TOO_LONG, f"more than {most} parts")
+    for one in contents:
+        if one.parts > most:
+            raise Refused(Reason.TOO_LONG, f"more than {most} parts")

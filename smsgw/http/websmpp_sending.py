@@ -148,14 +148,7 @@ class Sending:
             raise Refused(Reason.TOO_MANY_DESTINATIONS, str(count))
         most = min(settings.max_parts, account.max_parts)
         websmpp_content.check_parts(contents, most)
-        at = parse_schtime(
-            asked.get("schtime"),
-            asked.given.get("gmt", ""),
-            int(self._now() * 1000),
-            ZoneInfo(settings.default_zone),
-        )
-        if isinstance(at, Refusal):
-            raise Refused(at.reason, at.detail)
+        at = self._schedule(asked, settings)
         sending = _Sending(asked, login, settings, found.rejected)
         if asked.texts is None:
             pairs = [(number, contents[0]) for number in found.numbers]
@@ -167,6 +160,17 @@ class Sending:
         whole = partial(self._together, sending)
         accepting = self._acceptance.accept(login, messages, whole)
         return accepting.addCallback(self._accepted, sending, messages)
+
+    def _schedule(self, asked: Asked, settings: Ams) -> int:
+        """When it is to go out, ms; 0: at once. Raises Refused."""
+        schtime = asked.get("schtime")
+        if not schtime:
+            return 0
+        gmt, now_ms = asked.given.get("gmt", ""), int(self._now() * 1000)
+        at = parse_schtime(schtime, gmt, now_ms, ZoneInfo(settings.default_zone))
+        if isinstance(at, Refusal):
+            raise Refused(at.reason, at.detail)
+        return at
 
     def _contents(self, asked: Asked, settings: Ams, limit: int) -> list[Content]:
         if asked.texts is None:
@@ -207,9 +211,10 @@ class Sending:
         accepted = [one for one in outcomes if isinstance(one, Message)]
         if not accepted:
             return self._answers.error(_farthest(outcomes), sending.asked)
-        for outcome, message in zip(outcomes, messages, strict=True):
-            if isinstance(outcome, Refusal):
-                sending.rejected.append(message.destination)
+        if len(accepted) < len(outcomes):
+            for outcome, message in zip(outcomes, messages, strict=True):
+                if isinstance(outcome, Refusal):
+                    sending.rejected.append(message.destination)
         if sending.settings.sync_submit:
             return Deferred.fromCoroutine(self._answered(sending, accepted))
         return self._success(sending, len(accepted))

@@ -74,11 +74,13 @@ def octets(response: Response, request: Request | None, keep: bool, date: bytes)
 
 
 def stream_head(response: Response, chunked: bool, date: bytes) -> bytes:
-    """All of a response with a stream but the body, which is sent in chunks or ends the
-    connection.
+    """All of a response with a stream but the body, which has a length, is sent in chunks, or ends
+    the connection.
     """
     fields = [(b"Content-Type", response.content_type.encode()), *response.headers]
-    if chunked:
+    if response.length is not None:
+        fields.append((b"Content-Length", b"%d" % response.length))
+    elif chunked:
         fields.append((b"Transfer-Encoding", b"chunked"))
     status = f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}".encode()
     head = b"".join([b"\r\n%b: %b" % one for one in fields])

@@ -12,6 +12,7 @@ import msgspec
 from attrs import frozen
 
 from smsgw.http import rest_codes
+from smsgw.http.form_data import FormData
 from smsgw.http.render import iso, to_xml
 from smsgw.identities import RECEIPT, to_guid
 from smsgw.message import Message, MessageState
@@ -45,12 +46,13 @@ _RELAY_NAMES = {
 
 @frozen
 class Call:
-    """One request to a customer's URL. ``body`` is empty for GET."""
+    """One request to a customer's URL. ``body`` is empty for GET, and if it is in ``form``."""
 
     method: str
     url: str
     body: bytes = b""
     content_type: str = ""
+    form: FormData | None = None
 
 
 def _value(text: str) -> str:
@@ -117,15 +119,14 @@ def aaisp_report(code: int, message: Message, reading: Reading, url: str) -> Cal
         "ud": reading.text,
         "id": str(message.id),
     }
-    if "%code" not in url:
-        if url.endswith(("?", "&")):
-            return Call("GET", url + _form([(name, values[name]) for name in ("code", "da", "id")]))
-        return Call("GET", url)
+    added = ""
+    if "%code" not in url and url.endswith(("?", "&")):
+        added = _form([(name, values[name]) for name in ("code", "da", "id")])
 
     def inserted(found: re.Match[str]) -> str:
         return quote(values[found[1]].encode("utf-8", "replace"), safe="")
 
-    return Call("GET", _REPORT_VARIABLE.sub(inserted, url))
+    return Call("GET", _REPORT_VARIABLE.sub(inserted, url) + added)
 
 
 def aql_message(reading: Reading, id: int, url: str, method: str) -> Call:
@@ -164,7 +165,8 @@ def aerialink_push(
 ) -> Call:
     """A push of the REST dialect (4.6): message, acknowledgement (CDA) or receipt.
 
-    ``entry_id`` is the delivery's; the GUID of an acknowledgement is made of it. ``form`` "json"
+    Or that the recipient has read it. ``entry_id`` is the delivery's; the GUID of an
+    acknowledgement, or of what says that it was read, is made of it. ``form`` "json"
     and "xml" are bodies of POST (E-D21), XML below the element ``root``; GET is a query always.
     """
     if event == "mo":
@@ -196,7 +198,19 @@ def _inbound(message: Message, reading: Reading) -> Fields:
 
 
 def _notification(event: str, message: Message, entry_id: int) -> Fields:
-    """Of a message that the account submitted: what stands in 4.6 for CDA and DLR."""
+    """Of a message that the account submitted: what stands in 4.6 for CDA and DLR, and that it was
+    read (ruling 18)."""
+    if event == "read":
+        return [
+            ("transactionGUID", to_guid(entry_id)),
+            ("transactionGUIDlinked", to_guid(message.id)),
+            ("messageType", "Read"),
+            ("source", message.source),
+            ("destination", message.destination),
+            ("clientReference", message.client_reference or ""),
+            ("submitDate", iso(message.accepted_at) or ""),
+            ("readDate", iso(message.read_at) or ""),
+        ]
     receipt = event == "receipt"
     code, extended = rest_codes.COMPLETED, _CARRIER_HAS_IT
     state = MessageState.ENROUTE.stat
@@ -220,4 +234,19 @@ def _notification(event: str, message: Message, entry_id: int) -> Fields:
         ("clientReference", message.client_reference or ""),
         ("submitDate", iso(message.accepted_at) or ""),
         ("doneDate", iso(done) or ""),
+    ]
+
+
+def multimedia_fields(message: Message, reading: Reading, text: str) -> Fields:
+    """The fields of an MMS from a handset, beside its media (4.6; ruling 20)."""
+    multimedia = message.multimedia
+    assert multimedia is not None
+    return [
+        ("transactionGUID", to_guid(message.id)),
+        ("messageType", "Deliver"),
+        ("source", reading.oa),
+        ("destination", reading.da),
+        ("subject", multimedia.subject),
+        ("messageText", text),
+        ("receivedDate", iso(message.accepted_at) or ""),
     ]

@@ -19,6 +19,7 @@ _EVENTS = {
     Kind.RECEIPT: "receipt",
     Kind.PROGRESS: "progress",
     Kind.NOTICE: "notice",
+    Kind.READ: "read",
 }
 
 

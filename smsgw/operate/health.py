@@ -34,7 +34,11 @@ class Readiness:
         if now - self._probed >= PROBE_S:
             self._probed = now
             await self._probe()
-        return Health([self._store(), self._accepting(), self._listeners(), self._carriers()])
+        checks = [self._store(), self._accepting(), self._listeners(), self._carriers()]
+        if self._gateway.wire is not None:
+            why = self._gateway.wire.reason
+            checks.insert(1, Check("broker", not why, why))
+        return Health(checks)
 
     async def _probe(self) -> None:
         probe = Changes(early_receipts=[_NO_ROW], early_matched=[_NO_ROW[:2]])
@@ -46,8 +50,10 @@ class Readiness:
         return Check("store", not failing, failing)
 
     def _accepting(self) -> Check:
-        draining = self._gateway.acceptance.draining
-        return Check("accepting", not draining, "shutting down" if draining else "")
+        if self._gateway.acceptance.draining:
+            return Check("accepting", False, "shutting down")
+        outbox = self._gateway.outbox_full
+        return Check("accepting", not outbox, "the broker takes too little" if outbox else "")
 
     def _listeners(self) -> Check:
         listening = self._gateway.listeners.open

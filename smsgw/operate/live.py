@@ -88,6 +88,7 @@ class LiveOperator:
         for one in shown:
             one.sessions = sessions.get(one.name, 0)
             one.waiting = waiting.get(account_queue(one.name), 0)
+            one.outbind = self._gateway.outbinds.shown(one.name)
         accounts, quotas = self._gateway.tables.accounts, self._gateway.quotas
         views.with_standing(shown, accounts, quotas, self._now())
         views.with_balances(shown, await self._read(ledger.balances))
@@ -112,6 +113,12 @@ class LiveOperator:
                 ago = self._gateway.reactor.seconds() - shown_link.since
                 view.since = int((self._now() - ago) * 1000)
                 view.outstanding = side.outstanding
+            mmsc = self._gateway.mmscs.sides.get(form.name)
+            if mmsc is not None:
+                # It is connected when there is something to mail.
+                view.state, view.reason = "up" if mmsc.up else "down", mmsc.failing
+                view.since, view.outstanding = mmsc.since, mmsc.outstanding
+                view.window = mmsc.window
             view.waiting = waiting.get(f"carrier:{form.name}", 0)
             shown.append(view)
         return sorted(shown, key=lambda one: one.name)
@@ -123,9 +130,11 @@ class LiveOperator:
 
     async def _read(self, function: Callable[[Connection], T]) -> T:
         try:
-            return await self._gateway.journal.run(function)
+            return await self._gateway.journal.view(function)
         except DBAPIError as error:
             raise Unavailable(f"store: {error.orig}; mend that and ask again") from None
+        except StoreFailed as error:
+            raise Unavailable(f"store: {error}; mend that and ask again") from None
 
     async def _waiting(self) -> dict[str, int]:
         return views.waiting(await self.queues())
@@ -182,7 +191,7 @@ class LiveOperator:
         action = self._action("cancel", str(id), "")
         outcome: Message | Refusal = Refusal(Reason.UNKNOWN_MESSAGE)
         if id is not None:
-            outcome = await self._gateway.pending.cancel(None, id, action=action)
+            outcome = await self._gateway.cancelling.cancel(None, id, action=action)
         if isinstance(outcome, Refusal):
             if outcome.reason is Reason.UNKNOWN_MESSAGE:
                 return Sent(error="there is no such message to send; see: smsgw status")
@@ -248,7 +257,11 @@ class LiveOperator:
         if len(kinds) > 1:
             raise Unknown(f"{name} is an account and a carrier; say which kind")
         if not kinds:
-            raise Unknown(f"there is no {kind or 'account or carrier'} {name}")
+            raise Unknown(
+                f"there is no {kind or 'account or carrier'} {name}; see: smsgw accounts, carriers"
+            )
+        if kinds[0] == "carrier" and name in tables.mm4:
+            raise Unknown(f"carrier {name} is of kind mm4; a trace shows SMPP. See: smsgw carriers")
         subject = kinds[0], name
         # The audit knows who looked, before there is anything to see.
         detail = f"{kinds[0]}, {seconds} s{', with texts' if text else ''}"

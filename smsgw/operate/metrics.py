@@ -6,28 +6,36 @@ queues that are not of a carrier under their kind.
 """
 
 import time
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
-    HistogramMetricFamily,
     Metric,
 )
 from prometheus_client.registry import Collector
 
-from smsgw.figures import Histogram
-from smsgw.message import MessageState
+from smsgw.operate.families import (
+    Labels,
+    Values,
+    by_queue,
+    by_state,
+    counters,
+    gauges,
+    histogram,
+    single,
+)
+from smsgw.queues.broker import BrokerQueues
+from smsgw.queues.wire import BrokerWire
+from smsgw.smtp.client import Result
 
 if TYPE_CHECKING:
     from smsgw.service import Gateway
 
 MOST = 1_000  # accounts with series of their own
 OTHERS = "(others)"  # no account can have this name
-_Labels = tuple[str, ...]
-_Values = Mapping[Any, float]  # by label values: tuples of as many as there are labels
 
 
 class Metrics(Collector):
@@ -50,6 +58,8 @@ class Metrics(Collector):
         """All figures of the gateway."""
         yield from self._messages()
         yield from self._carriers()
+        yield from self._mmscs()
+        yield from self._mail()
         yield from self._accounts()
         yield from self._queues()
         yield from self._journal()
@@ -57,37 +67,37 @@ class Metrics(Collector):
 
     def _messages(self) -> Iterator[Metric]:
         acceptance = self._gateway.acceptance
-        yield _counters(
+        yield counters(
             "smsgw_messages_accepted",
             "Messages acknowledged to their submitter.",
             ("account", "interface"),
             self._by_account(acceptance.accepted),
         )
-        yield _counters(
+        yield counters(
             "smsgw_parts_accepted",
             "Parts of the messages accepted.",
             ("account",),
             self._by_account({(name,): n for name, n in acceptance.parts.items()}),
         )
-        yield _counters(
+        yield counters(
             "smsgw_messages_refused",
             "Messages refused.",
             ("reason",),
             {(reason.name.lower(),): n for reason, n in acceptance.refused.items()},
         )
-        yield _counters(
+        yield counters(
             "smsgw_optout_words",
             "Words of handsets that were obeyed: stop, start, help.",
             ("word",),
             {(keyword.value,): n for keyword, n in self._gateway.optouts.obeyed.items()},
         )
-        yield _counters(
+        yield counters(
             "smsgw_messages_ended",
             "Messages that reached a last state.",
             ("carrier", "state"),
-            _by_state(self._gateway.settlement.ended),
+            by_state(self._gateway.settlement.ended),
         )
-        yield _histogram(
+        yield histogram(
             "smsgw_accept_seconds",
             "Until a batch of accepted messages was durable.",
             acceptance.waited,
@@ -108,7 +118,7 @@ class Metrics(Collector):
             ("receipts", "Receipts received.", {n: s.receipts_received for n, s in sides.items()}),
             ("mo", "MO received.", {n: s.mo_received for n, s in sides.items()}),
         ):
-            yield _counters(f"smsgw_carrier_{name}", words, ("carrier",), _single(values))
+            yield counters(f"smsgw_carrier_{name}", words, ("carrier",), single(values))
         for name, words, figures in (
             (
                 "links_up",
@@ -132,18 +142,95 @@ class Metrics(Collector):
                 {n: g.tables.rates.of(n) for n in sides},
             ),
         ):
-            yield _gauges(f"smsgw_carrier_{name}", words, ("carrier",), _single(figures))
+            yield gauges(f"smsgw_carrier_{name}", words, ("carrier",), single(figures))
+
+    def _mmscs(self) -> Iterator[Metric]:
+        g = self._gateway
+        sides = g.mmscs.sides
+        for name, words, values in (
+            ("mails", "Mails with a message.", {n: s.sent for n, s in sides.items()}),
+            ("refusals", "Messages refused for good.", {n: s.refused for n, s in sides.items()}),
+            (
+                "unanswered",
+                "Mails that no response came to in time.",
+                {n: s.unanswered for n, s in sides.items()},
+            ),
+            ("responses", "Responses received.", {n: s.responses for n, s in sides.items()}),
+            (
+                "reports",
+                "Delivery reports and read replies received.",
+                {n: s.reports for n, s in sides.items()},
+            ),
+        ):
+            yield counters(f"smsgw_mm4_{name}", words, ("carrier",), single(values))
+        for name, words, figures in (
+            (
+                "up",
+                "1 if it was reached when it was tried last.",
+                {n: s.up for n, s in sides.items()},
+            ),
+            ("outstanding", "Mails under way.", {n: s.outstanding for n, s in sides.items()}),
+        ):
+            yield gauges(f"smsgw_mm4_{name}", words, ("carrier",), single(figures))
+        yield CounterMetricFamily(
+            "smsgw_mm4_unmatched",
+            "Responses and reports of no known message.",
+            value=g.mm4_answers.unmatched,
+        )
+
+    def _mail(self) -> Iterator[Metric]:
+        g = self._gateway
+        servers = g.listeners.smtp
+        refusals: dict[Labels, float] = {}
+        for server in servers:
+            for code, n in server.refusals.items():
+                refusals[(str(code),)] = refusals.get((str(code),), 0) + n
+        yield counters("smsgw_smtp_refusals", "Answers of 4yz and 5yz.", ("code",), refusals)
+        for name, words, value in (
+            ("opened", "Connections of clients.", sum(one.opened_ever for one in servers)),
+            ("mails", "Mails taken.", sum(one.accepted for one in servers)),
+            ("logins_failed", "AUTH refused.", sum(one.failed_logins for one in servers)),
+        ):
+            yield CounterMetricFamily(f"smsgw_smtp_{name}", words, value=value)
+        yield GaugeMetricFamily(
+            "smsgw_smtp_connections",
+            "Clients that are connected.",
+            value=sum(len(one.connections) for one in servers),
+        )
+        yield counters(
+            "smsgw_smtp_sent",
+            "Recipients of mails to MMSCs and mail servers, by what became of them.",
+            ("result",),
+            {(one.value,): g.exchange.results[one] for one in Result},
+        )
+        states = g.exchange.states
+        yield GaugeMetricFamily(
+            "smsgw_smtp_out_waiting", "Mails that wait for a connection.", value=states["waiting"]
+        )
+        yield gauges(
+            "smsgw_smtp_out_connections",
+            "Connections to MMSCs and mail servers.",
+            ("state",),
+            {(one,): states[one] for one in ("connecting", "busy", "idle")},
+        )
+        yield CounterMetricFamily(
+            "smsgw_media_removed",
+            "Files of media that were collected.",
+            value=g.collector.removed,
+        )
 
     def _accounts(self) -> Iterator[Metric]:
         g = self._gateway
         sessions = {(name,): n for name, n in g.esmes.sessions().items()}
-        yield _gauges("smsgw_sessions", "Bound ESMEs.", ("account",), self._by_account(sessions))
+        yield gauges("smsgw_sessions", "Bound ESMEs.", ("account",), self._by_account(sessions))
         for name, words, value in (
             ("smsgw_handovers", "Receipts and MO handed over.", g.handover.delivered),
             ("smsgw_handovers_refused", "Refused by the account.", g.handover.refused),
             ("smsgw_handovers_unanswered", "The account did not answer.", g.handover.unanswered),
             ("smsgw_mo_accepted", "MO stored for an account.", g.inbound.received),
             ("smsgw_mo_nobodys", "MO for numbers of no account.", g.inbound.nobodys),
+            ("smsgw_alerts_received", "alert_notification of carriers.", g.alerts.received),
+            ("smsgw_alerts_nobodys", "Those for numbers of no account.", g.alerts.nobodys),
             ("smsgw_mo_joined", "Long MO joined of their parts.", g.inbound.joining.joined),
             (
                 "smsgw_mo_parts_unjoined",
@@ -159,7 +246,7 @@ class Metrics(Collector):
             ),
         ):
             yield CounterMetricFamily(name, words, value=value)
-        yield _counters(
+        yield counters(
             "smsgw_deliveries",
             "Tries to bring something to a target that is no session.",
             ("target", "result"),
@@ -175,23 +262,25 @@ class Metrics(Collector):
         for n, (name, words) in enumerate(
             (("ready", "Entries in memory."), ("taken", "Entries under way."))
         ):
-            by_queue = {queue: float(found[n]) for queue, found in resident.items()}
-            yield _gauges(f"smsgw_queue_{name}", words, ("queue",), _by_queue(by_queue))
+            counted = {queue: float(found[n]) for queue, found in resident.items()}
+            yield gauges(f"smsgw_queue_{name}", words, ("queue",), by_queue(counted))
+        if g.wire is not None and isinstance(g.queues, BrokerQueues):
+            yield from _broker(g.wire, g.queues)
         sampled = g.sampler.queues
         waiting = {one.name: float(one.waiting) for one in sampled}
         due = {one.name: float(one.due) for one in sampled}
         now_ms = time.time() * 1000
         ages = {one.name: max(0.0, now_ms - one.oldest) / 1000 for one in sampled}
         for name, words, values in (
-            ("waiting", "Entries in the store, those of later times too.", _by_queue(waiting)),
-            ("due", "Entries in the store whose time has come.", _by_queue(due)),
+            ("waiting", "Entries in the store, those of later times too.", by_queue(waiting)),
+            ("due", "Entries in the store whose time has come.", by_queue(due)),
             (
                 "oldest_seconds",
                 "For how long the oldest entry has been due.",
-                _by_queue(ages, largest=True),
+                by_queue(ages, largest=True),
             ),
         ):
-            yield _gauges(f"smsgw_queue_{name}", words, ("queue",), values)
+            yield gauges(f"smsgw_queue_{name}", words, ("queue",), values)
         yield GaugeMetricFamily(
             "smsgw_dead_letters", "Handovers that were given up and kept.", value=g.sampler.dead
         )
@@ -202,38 +291,50 @@ class Metrics(Collector):
             ("smsgw_journal_transactions", "Commits.", journal.transactions),
             ("smsgw_journal_changes", "Changes committed.", journal.changes),
             ("smsgw_journal_failures", "Commits that failed.", journal.failures),
+            (
+                "smsgw_messages_removed",
+                "Messages removed because they ended more than store.retention_days ago.",
+                self._gateway.retention.removed,
+            ),
         ):
             yield CounterMetricFamily(name, words, value=value)
-        yield _histogram("smsgw_journal_commit_changes", "Changes of a commit.", journal.sizes)
-        yield _histogram("smsgw_journal_commit_seconds", "Time that it took.", journal.durations)
+        yield histogram("smsgw_journal_commit_changes", "Changes of a commit.", journal.sizes)
+        yield histogram("smsgw_journal_commit_seconds", "Time that it took.", journal.durations)
 
     def _node(self) -> Iterator[Metric]:
         g = self._gateway
-        answered: dict[_Labels, float] = {}
+        answered: dict[Labels, float] = {}
         for site in g.listeners.sites:
             for (dialect, status), n in site.answered.items():
                 labels = dialect or "none", str(status)
                 answered[labels] = answered.get(labels, 0) + n
-        yield _counters("smsgw_http_answers", "HTTP answers.", ("dialect", "status"), answered)
+        yield counters("smsgw_http_answers", "HTTP answers.", ("dialect", "status"), answered)
         binds = g.esmes.binds
         for name, words, count in (
             ("probed_sessions", "Sessions asked for a sign of life.", binds.probed),
             ("early_binds", "Binds too soon after a broken connection.", binds.early),
+            ("outbind_calls", "Clients called by outbind.", g.outbinds.made),
+            ("outbind_calls_in_vain", "Those that did not bind.", g.outbinds.in_vain),
+            (
+                "outbinds_refused",
+                "Calls of carriers that were refused.",
+                sum(calls.refused for calls in g.listeners.calls),
+            ),
         ):
             yield CounterMetricFamily(f"smsgw_{name}", words, value=count)
-        yield _histogram(
+        yield histogram(
             "smsgw_reactor_lag_seconds", "How late the reactor called back.", g.sampler.lag
         )
         yield GaugeMetricFamily(
             "smsgw_provisioning_version", "Version in force.", value=g.tables.version
         )
 
-    def _by_account(self, values: _Values) -> dict[_Labels, float]:
+    def _by_account(self, values: Values) -> dict[Labels, float]:
         """``values``, whose first label is an account, with those of many accounts summed up.
 
         An account that has a series keeps it, so that counters never fall.
         """
-        result: dict[_Labels, float] = {}
+        result: dict[Labels, float] = {}
         for (account, *rest), value in values.items():
             if account not in self._named:
                 if len(self._named) < MOST:
@@ -245,44 +346,17 @@ class Metrics(Collector):
         return result
 
 
-def _by_state(values: Mapping[tuple[str, int], int]) -> dict[_Labels, float]:
-    return {(carrier, MessageState(state).stat): n for (carrier, state), n in values.items()}
-
-
-def _single(values: Mapping[str, float]) -> dict[_Labels, float]:
-    return {(name,): value for name, value in values.items()}
-
-
-def _by_queue(values: Mapping[str, float], largest: bool = False) -> dict[_Labels, float]:
-    """Those of carriers by name; others, of which there are many and whose names tell of
-    customers' addresses, by their kind."""
-    result: dict[_Labels, float] = {}
-    for queue, value in values.items():
-        kind = queue.partition(":")[0]
-        labels = (queue if kind == "carrier" else kind,)
-        before = result.get(labels, 0.0)
-        result[labels] = max(before, value) if largest else before + value
-    return result
-
-
-def _counters(name: str, words: str, labels: _Labels, values: _Values) -> CounterMetricFamily:
-    family = CounterMetricFamily(name, words, labels=labels)
-    for key, value in values.items():
-        family.add_metric(key, value)
-    return family
-
-
-def _gauges(name: str, words: str, labels: _Labels, values: _Values) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, words, labels=labels)
-    for key, value in values.items():
-        family.add_metric(key, value)
-    return family
-
-
-def _histogram(name: str, words: str, values: Histogram) -> HistogramMetricFamily:
-    total = 0
-    buckets = []
-    for bound, count in zip([*map(str, values.bounds), "+Inf"], list(values.counts), strict=True):
-        total += count
-        buckets.append((bound, total))
-    return HistogramMetricFamily(name, words, buckets=buckets, sum_value=values.sum)
+def _broker(wire: BrokerWire, queues: BrokerQueues) -> Iterator[Metric]:
+    for name, words, value in (
+        ("up", "1 while both connections to the broker are there.", not wire.reason),
+        ("blocked", "1 while the broker takes no batches.", wire.blocked),
+        ("unconfirmed", "Batches that the broker has not answered for.", wire.unconfirmed),
+        ("outbox_entries", "Entries that the broker has not got yet.", queues.outbox.entries),
+    ):
+        yield GaugeMetricFamily(f"smsgw_broker_{name}", words, value=float(value))
+    for name, words, value in (
+        ("published", "Batches that the broker has confirmed.", queues.outbox.published),
+        ("failures", "Batches that had to be published again.", queues.outbox.failures),
+        ("parked", "What came from the broker and was no batch.", wire.parked),
+    ):
+        yield CounterMetricFamily(f"smsgw_broker_{name}", words, value=float(value))

@@ -6,6 +6,7 @@ It opens the store itself. For the command line; it blocks.
 import time
 from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 from typing import TypeVar, cast
 
 from sqlalchemy import Connection, Engine
@@ -67,7 +68,9 @@ class OfflineOperator:
     def __init__(self, config: Config, now: Callable[[], float] = time.time) -> None:
         """``now`` gives seconds since 1970."""
         self._config = config
-        self._reach = Reach.of(config.aaisp, config.aql, config.aerialink)
+        self._reach = Reach.of(
+            config.aaisp, config.aql, config.aerialink, config.smpp.outbind_private
+        )
         self._now = now
         self._who = ""
 
@@ -79,7 +82,7 @@ class OfflineOperator:
     @cached_property
     def _engine(self) -> Engine:
         try:
-            return open_store(self._config.store.url)
+            return open_store(self._config.store.url, Path(self._config.store.folder))
         except StoreUnusable as error:
             raise Unavailable(str(error)) from None
 
@@ -93,6 +96,8 @@ class OfflineOperator:
         return self._engine.connect()
 
     def _there(self) -> bool:
+        if not self._config.store.is_file:
+            return True  # a server is there, or says that it is not
         path = self._config.store.path
         try:
             path.stat()

@@ -37,6 +37,7 @@ class AccountView:
     numbers: list[str] = field(factory=list)
     sessions: int = 0
     waiting: int = 0  # receipts and MO to hand over
+    outbind: str = ""  # how calling its client stands: "connecting", "outbound", "waiting: why"
 
 
 @define
@@ -138,6 +139,12 @@ class MessageView:
     queued: list[str] = field(factory=list)  # names of queues that hold an entry of it
     # Of an MO with other targets than the account's sessions, those, each with its state.
     targets: list[str] = field(factory=list)
+    kind: str = "sms"  # or "mms"
+    media: list[str] = field(factory=list)  # of an MMS: "photo.jpg image/jpeg 30000"
+    read_at: int = 0
+    # Of the id of a request with several messages, those: id, state, destination. The rest is then
+    # of the one whose state is that of all of them.
+    messages: list[str] = field(factory=list)
 
 
 @define

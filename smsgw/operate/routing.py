@@ -54,12 +54,16 @@ def tried(
         detail = outcome.detail
         if outcome.reason is Reason.FILTERED and tables.content is not None:
             detail = f"by the filter {tables.content.refuses(message)}"
+        elif outcome.reason is Reason.DUPLICATE:
+            within = account.duplicate_window_s
+            detail = f"a duplicate, the same was sent within {within} s (duplicate_window_s)"
         view.error = f"{words}: {detail}" if detail else words
     if message.schedule_at > message.accepted_at:
         view.deferred_until = message.schedule_at
     if not message.parts:
         return view
-    found = tables.routes.explain(message.destination, message)
+    routes = tables.routes if message.kind == "sms" else tables.mms_routes
+    found = routes.explain(message.destination, message)
     view.passed_over = [f"{route.name}: {why}" for route, why in found.passed_over]
     if message.route:
         _explained(view, message, tables, found, live=is_up is not None)

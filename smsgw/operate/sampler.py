@@ -62,7 +62,7 @@ class Sampler:
 
     def _count(self) -> None:
         now_ms = int(time.time() * 1000)
-        done = self._gateway.journal.run(lambda connection: _counted(connection, now_ms))
+        done = self._gateway.journal.view(lambda connection: _counted(connection, now_ms))
         done.addCallbacks(self._counted, self._failed).addCallback(self._again)
 
     def _counted(self, found: tuple[list[QueueView], int, float]) -> float:

@@ -20,9 +20,10 @@ from smsgw.provisioning import Account, Carrier
 from smsgw.provisioning.targets import masked
 from smsgw.rules import money
 from smsgw.rules.tree import standing
-from smsgw.store import ledger, records, schema
+from smsgw.store import batches, ledger, records, schema
 
 _TEXT = 200  # characters of a top-up's text
+_MOST_TOGETHER = 1_000  # messages of one request that are shown
 _MOST = 10**17  # ten-thousandths; a balance above could overflow
 
 
@@ -64,7 +65,7 @@ def with_standing(
         account = accounts[one.name]
         place = standing(account, accounts)
         one.suspended = place.suspended
-        one.currency = next((line.currency for line in place.lineage if line.currency), "")
+        one.currency = place.currency
         one.expired = place.expires_at <= now * 1000
         one.used_day, one.used_month = quotas.used(account, now)
 
@@ -114,8 +115,8 @@ def carrier_view(carrier: Carrier) -> CarrierView:
     return CarrierView(
         name=carrier.name,
         kind=carrier.kind,
-        peer="" if simulated else f"{carrier.host}:{carrier.port}",
-        links=1 if simulated else carrier.binds,
+        peer="" if simulated else f"{carrier.host or carrier.domain}:{carrier.connect_port}",
+        links={"simulator": 1, "mm4": 0}.get(carrier.kind, carrier.binds),
         window=carrier.window,
     )
 
@@ -149,6 +150,12 @@ def message_view(message: Message, queued: Sequence[str] = ()) -> MessageView:
         client_reference=message.client_reference or "",
         queued=list(queued),
         targets=[_target(message, n) for n in range(len(message.targets))],
+        kind=message.kind,
+        media=[
+            f"{one.name} {one.type} {one.size}"
+            for one in (message.multimedia.media if message.multimedia else ())
+        ],
+        read_at=message.read_at,
     )
 
 
@@ -192,10 +199,27 @@ def waiting(queues: Sequence[QueueView]) -> dict[str, int]:
 
 
 def read_message(connection: Connection, id: int) -> MessageView | None:
-    """The message with this id, None if there is none."""
+    """The message with this id, or the one that stands for the request with this id; None if there
+    is neither."""
     found = records.read(connection, [id])
     if not found:
-        return None
+        return _read_request(connection, id)
     c = schema.queue.c
     queued = connection.execute(select(c.queue).where(c.message == id).distinct()).scalars()
     return message_view(found[0], sorted({masked(one) for one in queued}))
+
+
+def _read_request(connection: Connection, id: int) -> MessageView | None:
+    """The messages of one request, for which one id stands."""
+    together = batches.read(connection, id)
+    first = batches.spokesman(together.messages) if together is not None else None
+    view = read_message(connection, first.id) if first is not None else None
+    if together is None or view is None:
+        return None
+    said = [
+        f"{one.id} {MessageState(one.state).stat} {one.destination}" for one in together.messages
+    ]
+    view.messages = said[:_MOST_TOGETHER]
+    if len(said) > _MOST_TOGETHER:
+        view.messages.append(f"and {len(said) - _MOST_TOGETHER} more")
+    return view

@@ -1,17 +1,22 @@
 """The form of an account with its logins and numbers; attribute names are the TOML keys."""
 
-import re
 from typing import Any
 
 from attrs import define, field
 
 from smsgw.provisioning import conditions
 from smsgw.provisioning.actions import ActionRoute
+from smsgw.provisioning.outbind import address as called_at
 from smsgw.provisioning.targets import target
 from smsgw.provisioning.values import (
+    HOST,
+    MAIL_DOMAIN,
     NAME,
+    SMPP_PASSWORD,
+    SMPP_SYSTEM_ID,
     VISIBLE,
     access_key,
+    certificate_name,
     day,
     email,
     hash,
@@ -24,7 +29,6 @@ from smsgw.provisioning.values import (
     url,
 )
 from smsgw.toml import (
-    Wrong,
     choice,
     custom,
     decimal,
@@ -34,7 +38,6 @@ from smsgw.toml import (
     integer,
     list_of,
     secret,
-    shown,
     text,
 )
 from smsgw.toml import number as a_number
@@ -47,20 +50,6 @@ _TAG = text(32, r"[A-Za-z0-9][A-Za-z0-9._-]*", "1 to 32 letters, digits, dots, -
 _KEYWORD = custom(keyword)
 
 
-def _certificate(value: Any) -> str:
-    form = ".{1,64}"
-    if isinstance(value, str) and value.lower().startswith("sha256:"):
-        # As openssl prints it, with a colon between octets.
-        value = f"sha256:{value[7:].replace(':', '').lower()}"
-        form = "sha256:[0-9a-f]{64}"
-    if not isinstance(value, str) or not value.isprintable() or not re.fullmatch(form, value):
-        raise Wrong(
-            f'{shown(value)} is not allowed; it must be a common name, or "sha256:" and 64 hex '
-            "digits"
-        )
-    return value
-
-
 @define
 class Credential:
     """One login of an account: system_id and password of SMPP, or key and secret of HTTP.
@@ -69,13 +58,7 @@ class Credential:
     hash. ``allow`` lists the addresses that may use it: none if empty, any with "*".
     """
 
-    kind: str = field(
-        metadata=choice(
-            "smpp",
-            "http",
-            unserved={"smtp": '"smtp" logins are not served by this release'},
-        )
-    )
+    kind: str = field(metadata=choice("smpp", "http", "smtp"))
     username: str = field(metadata=text(64, VISIBLE, "1 to 64 ASCII characters without blanks"))
     password: str = field(default="", repr=False, metadata=secret(128))
     password_hash: str = field(default="", repr=False, metadata=custom(hash))
@@ -84,9 +67,30 @@ class Credential:
     allow: list[str] = field(factory=list, metadata=list_of(custom(network)))
     binds: int = field(default=1, metadata=integer(1, 1000))
     window: int = field(default=1, metadata=integer(1, 100))  # E-D24
-    profile: str = field(default="standard", metadata=choice("standard", "websmpp", "link"))
-    # Of an SMPP client, which must show it besides: its common name, or "sha256:" and fingerprint.
-    certificate: str = field(default="", metadata=custom(_certificate))
+    # How ids and receipts are written for it; "": as its listener's profile has it.
+    profile: str = field(default="", metadata=choice("standard", "websmpp", "link"))
+    # Of a client of SMPP or mail, which must show it besides: its common name, or "sha256:" and
+    # fingerprint.
+    certificate: str = field(default="", metadata=custom(certificate_name))
+    # What brings an SMPP client MO and receipts.
+    deliver: str = field(default="deliver_sm", metadata=choice("deliver_sm", "data_sm"))
+    # Where an SMPP client is called when something waits and it is not bound ("host:port"), and
+    # what the outbind says; "": the system_id of [smpp].
+    outbind: str = field(default="", metadata=custom(called_at))
+    outbind_system_id: str = field(
+        default="",
+        metadata=text(
+            SMPP_SYSTEM_ID, VISIBLE, f"1 to {SMPP_SYSTEM_ID} ASCII characters without blanks"
+        ),
+    )
+    outbind_password: str = field(default="", repr=False, metadata=secret(SMPP_PASSWORD))
+    # Of kind smtp: "address" if coming from ``allow`` is enough (ruling 21), "certificate" if it
+    # shows ``certificate`` too; and the customer's own MMSC, which MMS for its numbers go to:
+    # ``host`` "" is the exchangers of ``domain``.
+    identify: str = field(default="auth", metadata=choice("auth", "address", "certificate"))
+    host: str = field(default="", metadata=HOST)
+    port: int = field(default=25, metadata=integer(1, 65_535))
+    domain: str = field(default="", metadata=MAIL_DOMAIN)
     # Its rights; an empty list is all of them (F-6).
     interfaces: list[str] = field(factory=list, metadata=list_of(choice(*INTERFACES)))
     resources: list[str] = field(factory=list, metadata=list_of(choice(*RESOURCES)))
@@ -123,7 +127,7 @@ class Number:
     address: str = field(metadata=custom(inbound_address))
     targets: list[str] = field(
         factory=lambda: ["smpp"],
-        metadata=list_of(custom(target), right='a list of targets such as ["smpp"]'),
+        metadata=list_of(custom(target), right='a list of targets such as ["smpp"]', words=True),
     )
     # First word of the messages that are meant, "": all that no other keyword claims.
     keyword: str = field(default="", metadata=_KEYWORD)

@@ -8,7 +8,7 @@ from attrs import define, field
 from smsgw.provisioning.targets import NULL, SMPP, Target, action_target, mailbox
 from smsgw.provisioning.values import VISIBLE, email, keyword, sender, url
 from smsgw.toml import Reader, choice, custom, forms, integer, secret, tables_of, text
-from smsgw.toml_lines import Path
+from smsgw.toml.lines import Path
 
 if TYPE_CHECKING:
     from smsgw.provisioning.accounts import Account

@@ -19,6 +19,7 @@ SECRET = (
     "token_hash",
     "access_key",
     "hmac_secret",
+    "outbind_password",
 )
 # Routes go before the carriers that they name, and come after them.
 _ADDING = tuple(KINDS)

@@ -8,7 +8,7 @@ from smsgw.provisioning.diff import SECRET
 from smsgw.provisioning.forms import Form, Provisioning
 from smsgw.provisioning.parse import ProvisioningError, parse_tables
 from smsgw.toml import spelled
-from smsgw.toml_lines import Path
+from smsgw.toml.lines import Path
 
 # What stands for a secret that is set. Sent back, it keeps the secret as it is.
 SET = "(set)"

@@ -9,12 +9,14 @@ from typing import Any
 from attrs import define, field
 
 from smsgw.codes import CODES, error_fault, error_key
-from smsgw.dialects import DIALECTS, UNSERVED, account_keys
-from smsgw.provisioning import actions, parents, prices, reach, targets
+from smsgw.dialects import DIALECTS, account_keys
+from smsgw.provisioning import actions, mail, outbind, parents, prices, reach, targets
 from smsgw.provisioning.accounts import Account
 from smsgw.provisioning.forms import KINDS, Provisioning
 from smsgw.provisioning.operators import Operator
 from smsgw.provisioning.routing import (
+    CONNECTED_ONLY,
+    MM4_ONLY,
     SIMULATOR_ONLY,
     SMPP_ONLY,
     Carrier,
@@ -24,8 +26,11 @@ from smsgw.provisioning.routing import (
     Route,
 )
 from smsgw.provisioning.values import SMPP_PASSWORD, SMPP_SYSTEM_ID
-from smsgw.toml import Reader, Wrong, choices, forms, shown, tables_of
-from smsgw.toml_lines import Path
+from smsgw.toml import Reader, Wrong, forms, shown, tables_of
+from smsgw.toml.lines import Path
+
+# Message parts a second of an account that binds by the link profile, if it sets none (L-R10).
+_LINK_RATE = 5.0
 
 
 class ProvisioningError(Exception):
@@ -75,6 +80,10 @@ def _parsed(reader: Reader, known: Provisioning) -> Provisioning:
     read = reader.build(_File, reader.table) or _File()
     for kind in KINDS:
         result.of(kind).update({one.name: one for one in getattr(read, kind)})
+    for _, table in tables_of(reader.table, "account"):
+        account = result.accounts[table["name"]]
+        if "rate" not in table and any(one.profile == "link" for one in account.credential):
+            account.rate = _LINK_RATE
     return result
 
 
@@ -136,6 +145,7 @@ class _Checks:
                 access.update({one.access_key: where for one in account.credential})
                 numbers.update({(one.address, one.keyword): where for one in account.number})
         for n, table in tables_of(self._table, "account"):
+            mail.check_targets(self._reader, table, ("account", n))
             for m, login in tables_of(table, "credential"):
                 path: Path = ("account", n, "credential", m)
                 self._credential(login, path)
@@ -157,6 +167,8 @@ class _Checks:
 
     def _targets(self, table: dict[str, Any], path: Path) -> None:
         given, method, detail = table.get("targets"), table.get("method"), table.get("detail", "")
+        if isinstance(given, str):  # separated by blanks (A-D1)
+            given = given.split()
         if isinstance(given, list) and len(given) > targets.MOST:
             self._reader.fault(
                 (*path, "targets"), f"has {len(given)} targets; {targets.MOST} at most are allowed"
@@ -181,10 +193,12 @@ class _Checks:
             self._reader.fault(
                 (*path, "access_key"), "only a login of kind http has one; leave it out"
             )
-        if "certificate" in table and table.get("kind") != "smpp":
+        if "certificate" in table and table.get("kind") == "http":
             self._reader.fault(
-                (*path, "certificate"), "only a login of kind smpp has one; leave it out"
+                (*path, "certificate"), "only a login of kind smpp or smtp has one; leave it out"
             )
+        mail.check_login(self._reader, table, path)
+        outbind.check_login(self._reader, table, path)
         username, password = table.get("username"), table.get("password")
         if table.get("kind") == "http" and isinstance(username, str) and ":" in username:
             self._reader.fault(
@@ -216,11 +230,7 @@ class _Checks:
             return
         for dialect, table in settings.items():
             here = (*path, dialect)
-            if dialect in UNSERVED:
-                self._reader.fault(
-                    here, f"not served by this release; leave it out, or set {choices([*DIALECTS])}"
-                )
-            elif dialect not in DIALECTS:
+            if dialect not in DIALECTS:
                 self._reader.unknown(here, list(DIALECTS))
             elif not isinstance(table, dict):
                 self._reader.fault(here, f"{shown(table)} is not allowed; it must be a table")
@@ -241,10 +251,18 @@ class _Checks:
         kind = table.get("kind", "smpp")
         if kind == "smpp":
             for key in ("host", "system_id", "password"):
-                if key not in table:
+                if key not in table and not (key == "host" and outbind.only_called(table)):
                     self._reader.fault(path, f"{key} is missing; a carrier of kind smpp needs it")
             self._ascii(table.get("password"), path)
-        foreign = {"smpp": SIMULATOR_ONLY, "simulator": SMPP_ONLY}.get(str(kind), ())
+            mail.check_smpp_carrier(self._reader, table, path)
+            outbind.check_carrier(self._reader, table, path)
+        elif kind == "mm4":
+            mail.check_carrier(self._reader, table, path)
+        foreign = {
+            "smpp": (*SIMULATOR_ONLY, *MM4_ONLY),
+            "mm4": (*SIMULATOR_ONLY, *SMPP_ONLY),
+            "simulator": (*CONNECTED_ONLY, *SMPP_ONLY, *MM4_ONLY),
+        }.get(str(kind), ())
         for key in foreign:
             if key in table:
                 self._reader.fault(

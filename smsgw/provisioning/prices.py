@@ -8,7 +8,7 @@ from typing import Any
 
 from smsgw.provisioning.forms import Provisioning
 from smsgw.toml import Reader, shown, tables_of
-from smsgw.toml_lines import Path
+from smsgw.toml.lines import Path
 
 _Seen = dict[object, str]
 

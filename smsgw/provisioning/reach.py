@@ -7,11 +7,11 @@ from typing import Any
 
 from attrs import frozen
 
-from smsgw.addresses import url_fault
+from smsgw.addresses import host_fault, url_fault
 from smsgw.dialects import Aaisp, Aerialink, Aql
 from smsgw.provisioning.targets import parse_target
 from smsgw.toml import Reader, Wrong, shown, tables_of
-from smsgw.toml_lines import Path
+from smsgw.toml.lines import Path
 
 
 @frozen
@@ -23,12 +23,14 @@ class Reach:
     toots: bool
 
     @classmethod
-    def of(cls, aaisp: Aaisp, aql: Aql, aerialink: Aerialink) -> "Reach":
-        """What the settings of the dialects say."""
+    def of(
+        cls, aaisp: Aaisp, aql: Aql, aerialink: Aerialink, outbind_private: bool = False
+    ) -> "Reach":
+        """What the settings of the dialects and of ``[smpp]`` say."""
         dialects: dict[str, Aaisp | Aql | Aerialink]
         dialects = {"aaisp": aaisp, "aql": aql, "aerialink": aerialink}
         private = {name for name, one in dialects.items() if one.allow_private_callbacks}
-        return cls(frozenset(private), aaisp.toots)
+        return cls(frozenset(private | ({"smpp"} if outbind_private else set())), aaisp.toots)
 
     def url_fault(self, dialect: str, url: str) -> str:
         """Why ``url`` may not be called, and what would be right; "" if it may."""
@@ -56,13 +58,15 @@ class Reach:
         return ""
 
 
-EVERYWHERE = Reach(frozenset({"aaisp", "aql", "aerialink"}), toots=True)
+EVERYWHERE = Reach(frozenset({"aaisp", "aql", "aerialink", "smpp"}), toots=True)
 
 
 def check(reader: Reader, reach: Reach) -> None:
     """Keeps the faults of the targets and callbacks of accounts."""
     for n, account in tables_of(reader.table, "account"):
         _said(reader, ("account", n, "callback"), account.get("callback"), reach, "aerialink")
+        for m, login in tables_of(account, "credential"):
+            _called(reader, ("account", n, "credential", m, "outbind"), login.get("outbind"), reach)
         for m, route in tables_of(account, "route"):
             for k, action in tables_of(route, "actions"):
                 path: Path = ("account", n, "route", m, "actions", k, "url")
@@ -78,6 +82,19 @@ def check(reader: Reader, reach: Reach) -> None:
             if number.get("method") in ("httpget", "httppost") and isinstance(detail, str):
                 for url in detail.split(","):
                     _said(reader, (*path, "detail"), url, reach, "aql")
+
+
+def _called(reader: Reader, path: Path, called_at: Any, reach: Reach) -> None:
+    """A client that is to be called by outbind."""
+    if not isinstance(called_at, str) or "smpp" in reach.private:
+        return
+    fault = host_fault(called_at.rpartition(":")[0])
+    if fault:
+        reader.fault(
+            path,
+            f"{shown(called_at)} {fault}; it must be a public address, unless the configuration "
+            "has outbind_private in [smpp]",
+        )
 
 
 def _said(reader: Reader, path: Path, url: Any, reach: Reach, dialect: str) -> None:

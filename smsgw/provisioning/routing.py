@@ -5,11 +5,15 @@ from attrs import define, field
 
 from smsgw.provisioning import conditions
 from smsgw.provisioning.values import (
+    HOST,
+    MAIL_DOMAIN,
     NAME,
     SMPP_PASSWORD,
     SMPP_SYSTEM_ID,
     VISIBLE,
+    certificate_name,
     errors,
+    network,
     prefix,
     sender,
     states,
@@ -30,14 +34,7 @@ class Carrier:
     """
 
     name: str = field(metadata=NAME)
-    kind: str = field(
-        default="smpp",
-        metadata=choice(
-            "smpp",
-            "simulator",
-            unserved={"mm4": '"mm4" carriers are not served by this release'},
-        ),
-    )
+    kind: str = field(default="smpp", metadata=choice("smpp", "mm4", "simulator"))
     rate: float = field(default=0.0, metadata=number(0, 100_000))
     window: int = field(default=10, metadata=integer(1, 10_000))
     # What it gets in place of what the message has; "" and None leave it as it is.
@@ -64,33 +61,98 @@ class Carrier:
     queue_limit: int | None = field(default=None, metadata=integer(0, 1_000_000_000))
     # Its own errors, as its receipts write them or as a command_status in hex -> our response code.
     errors: dict[str, int] = field(factory=dict, metadata=custom(errors))
-    # Of kind smpp.
-    host: str = field(
-        default="", metadata=text(255, r"[A-Za-z0-9.:_-]+", "a host name or an address")
+    # Of kinds smpp and mm4. The defaults of the two differ: 0 and False stand for them, see
+    # ``connect_port``, ``starttls``, ``response_s``.
+    host: str = field(default="", metadata=HOST)
+    port: int = field(default=0, metadata=integer(1, 65_535))
+    password: str = field(default="", repr=False, metadata=secret(128))
+    tls: bool | str = field(
+        default=False, metadata=choice(True, False, "none", "offered", "required")
     )
-    port: int = field(default=2775, metadata=integer(1, 65_535))
+    response_timeout_s: float = field(default=0.0, metadata=number(1, 86_400))
+    # Of kind smpp.
     system_id: str = field(
         default="",
         metadata=text(
             SMPP_SYSTEM_ID, VISIBLE, f"1 to {SMPP_SYSTEM_ID} ASCII characters without blanks"
         ),
     )
-    password: str = field(default="", repr=False, metadata=secret(SMPP_PASSWORD))
     system_type: str = field(default="", metadata=text(12, r"[ -~]+", "1 to 12 ASCII characters"))
     bind: str = field(default="transceiver", metadata=choice("transceiver", "transmitter+receiver"))
     binds: int = field(default=1, metadata=integer(1, 100))
     version: str = field(default="3.4", metadata=choice("3.4", "3.3"))
-    tls: bool = field(default=False, metadata=flag())
-    response_timeout_s: float = field(default=30.0, metadata=number(1, 600))
     enquire_s: float = field(default=30.0, metadata=number(1, 3600))
     # Seconds until a lost link is tried again, and twice as many each time (L-D5: 30).
     reconnect_s: float = field(default=1.0, metadata=number(1, 600))
+    # The operation that brings it messages; with version "3.3" it is submit_sm.
+    submit: str = field(default="submit_sm", metadata=choice("submit_sm", "data_sm"))
+    # It connects to us (``[smpp] outbind_listen``) from one of these addresses, and says outbind
+    # with this system_id and password; we bind there as transceiver, or as receiver beside the
+    # transmitter that we connect.
+    outbind: bool = field(default=False, metadata=flag())
+    outbind_system_id: str = field(
+        default="",
+        metadata=text(
+            SMPP_SYSTEM_ID, VISIBLE, f"1 to {SMPP_SYSTEM_ID} ASCII characters without blanks"
+        ),
+    )
+    outbind_password: str = field(default="", repr=False, metadata=secret(SMPP_PASSWORD))
+    outbind_allow: list[str] = field(factory=list, metadata=list_of(custom(network)))
+    # Who answers query_sm, cancel_sm and replace_sm about a message that it has: the gateway from
+    # what it knows, or the carrier.
+    query: str = field(default="local", metadata=choice("local", "carrier"))
+    cancel: str = field(default="local", metadata=choice("local", "carrier"))
+    replace: str = field(default="local", metadata=choice("local", "carrier"))
     # How its message ids are written in submit_sm_resp and in receipts (ruling 13).
     response_id: str = field(default="text", metadata=choice("text", "hex", "decimal"))
     receipt_id: str = field(default="text", metadata=choice("text", "hex", "decimal"))
+    # Of kind mm4: the MMSC's domain, the addresses that it connects from, and the login at it,
+    # which it may as well use here (ruling 21). Without ``host``: the exchangers of ``domain``.
+    domain: str = field(default="", metadata=MAIL_DOMAIN)
+    allow: list[str] = field(factory=list, metadata=list_of(custom(network)))
+    username: str = field(default="", metadata=text(64, VISIBLE, "1 to 64 ASCII characters"))
+    # That it must show where it connects to us, and which is then its login: a common name, or
+    # "sha256:" and fingerprint.
+    certificate: str = field(default="", metadata=custom(certificate_name))
+    # File of the certificates that sign the MMSC's, in PEM form; "": those of the system.
+    tls_ca: str = field(default="", metadata=text(1000))
+    # Message and transaction ids are written in double quotes; an answer is asked for (ruling 29).
+    quote_ids: bool = field(default=False, metadata=flag())
+    ack: bool = field(default=True, metadata=flag())
+    # Seconds between tries, the last one for all that follow (spec/mm4.md §4).
+    retry_s: list[int] = field(
+        factory=lambda: [60, 300, 900, 1800, 3600],
+        metadata=list_of(integer(1, 604_800), least=1, right="a list such as [60, 300, 900]"),
+    )
+    # Octets of a whole mail that it takes; what is larger is not sent to it.
+    max_size: int = field(default=5_242_880, metadata=integer(10_000, 5_242_880))
+    # Pictures are scaled down so that a mail is no larger than that.
+    scale: bool = field(default=True, metadata=flag())
+    # It sends no delivery reports: its response is taken for one (spec/mm4.md §9).
+    res_delivers: bool = field(default=False, metadata=flag())
     # Of kind simulator: seconds from acceptance to receipt, and how often which state comes.
     delay_s: float = field(default=0.0, metadata=number(0, 86_400))
     states: dict[str, int] = field(factory=lambda: {"DELIVRD": 1}, metadata=custom(states))
+
+    @property
+    def connect_port(self) -> int:
+        """The port to connect to."""
+        return self.port or (25 if self.kind == "mm4" else 2775)
+
+    @property
+    def starttls(self) -> str:
+        """Of kind mm4: "none", "offered" or "required"."""
+        return self.tls if isinstance(self.tls, str) else "offered"
+
+    @property
+    def response_s(self) -> float:
+        """How long an answer is waited for, in seconds: of SMPP, or an MM4 response."""
+        return self.response_timeout_s or (600.0 if self.kind == "mm4" else 30.0)
+
+    @property
+    def asked(self) -> bool:
+        """True if it is asked about messages that it has."""
+        return "carrier" in (self.query, self.cancel, self.replace)
 
 
 @define
@@ -127,6 +189,8 @@ class Route:
     groups: list[str] = field(factory=list, metadata=_NAMES)
     tags: list[str] = field(factory=list, metadata=_NAMES)
     kinds: list[str] = field(factory=list, metadata=list_of(choice("sms", "mms")))
+    # "link": an MMS that its carrier cannot take goes as an SMS with a link to a page.
+    mms: str = field(default="no", metadata=choice("no", "link"))
     # It takes messages to SIMs (their ICCID), and no others (A-D16).
     sim: bool = field(default=False, metadata=flag())
     sources: list[str] = field(factory=list, metadata=list_of(custom(conditions.source)))
@@ -183,19 +247,37 @@ class Filter:
 
 
 SMPP_ONLY = (
-    "host",
-    "port",
     "system_id",
-    "password",
     "system_type",
     "bind",
     "binds",
     "version",
-    "tls",
-    "response_timeout_s",
     "enquire_s",
     "reconnect_s",
+    "submit",
+    "outbind",
+    "outbind_system_id",
+    "outbind_password",
+    "outbind_allow",
+    "query",
+    "cancel",
+    "replace",
     "response_id",
     "receipt_id",
 )
+MM4_ONLY = (
+    "domain",
+    "allow",
+    "username",
+    "certificate",
+    "tls_ca",
+    "quote_ids",
+    "ack",
+    "retry_s",
+    "max_size",
+    "scale",
+    "res_delivers",
+)
+# Of carriers that are connected to, whatever they speak.
+CONNECTED_ONLY = ("host", "port", "password", "tls", "response_timeout_s")
 SIMULATOR_ONLY = ("delay_s", "states")

@@ -23,8 +23,8 @@ _TOOT = (
 _SIM = r"89[0-9]{16,18}"
 _MOBILE = r"\+?[0-9]{7,15}"
 _RIGHT = (
-    "it must be smpp, null, a URL, an e-mail address, @name@host, a mobile number, or an ICCID, "
-    "after at most one of + * !"
+    "it must be smpp, mm4, null, a URL, an e-mail address, @name@host, a mobile number, or an "
+    "ICCID, after at most one of + * !"
 )
 _URLS = 10  # of one relay (Q-D11)
 _STRAY = re.compile("%(?![0-9A-Fa-f]{2}|[odmtxui])")  # Q-D12
@@ -38,10 +38,10 @@ _ACTION = "action"
 class Target:
     """One place where messages go.
 
-    ``kind`` is "smpp", "http", "email", "toot", "mobile", "sim" or "null". ``text`` says the whole
-    target in one string (``read``): as it is written in the setting, or of another dialect with a
-    word in front. ``address`` is what of it is a URL, an e-mail address, ``@name@host``, digits or
-    an ICCID; for a relay of several URLs, those, separated by commas.
+    ``kind`` is "smpp", "mm4", "http", "email", "toot", "mobile", "sim" or "null". ``text`` says the
+    whole target in one string (``read``): as it is written in the setting, or of another dialect
+    with a word in front. ``address`` is what of it is a URL, an e-mail address, ``@name@host``,
+    digits or an ICCID; for a relay of several URLs, those, separated by commas.
     """
 
     kind: str
@@ -56,6 +56,7 @@ class Target:
 
 SMPP = Target("smpp", text="smpp")
 NULL = Target("null", text="null")
+MM4 = Target("mm4", dialect="mm4", text="mm4")  # the account's own MMSC
 
 
 def parse_target(text: str) -> Target:
@@ -67,6 +68,8 @@ def parse_target(text: str) -> Target:
         return SMPP
     if text == "null":
         return NULL
+    if text == "mm4":
+        return MM4
     if len(text) > LONGEST:
         raise Wrong(f"{shown(text)} is too long; a target has {LONGEST} characters at most")
     prefix, rest = "", text

@@ -13,6 +13,10 @@ SMPP_SYSTEM_ID = 15  # and those of system_id (SMPP 3.4 §5.2.1)
 
 NAME = text(64, r"[A-Za-z0-9][A-Za-z0-9._-]*", "1 to 64 letters, digits, dots, - and _")
 VISIBLE = r"[!-~]+"
+HOST = text(255, r"[A-Za-z0-9.:_-]+", "a host name or an address")
+MAIL_DOMAIN = text(
+    253, r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", 'a domain such as "mms.example.com"'
+)
 _EMAIL = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
 _URL = r"https?://[A-Za-z0-9\[][^\s\x00-\x20\x7f]*"
 
@@ -109,6 +113,21 @@ def access_key(value: Any) -> str:
     """What stands for a login in the websmpp dialect (W-D11 of spec/ams-websmpp.md)."""
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9]{15}", value):
         raise Wrong("is no access key; it must be 15 letters and digits")
+    return value
+
+
+def certificate_name(value: Any) -> str:
+    """What a client's certificate goes by, see ``certificates.names_of``."""
+    form = ".{1,64}"
+    if isinstance(value, str) and value.lower().startswith("sha256:"):
+        # As openssl prints it, with a colon between octets.
+        value = f"sha256:{value[7:].replace(':', '').lower()}"
+        form = "sha256:[0-9a-f]{64}"
+    if not isinstance(value, str) or not value.isprintable() or not re.fullmatch(form, value):
+        raise Wrong(
+            f'{shown(value)} is not allowed; it must be a common name, or "sha256:" and 64 hex '
+            "digits"
+        )
     return value
 
 

@@ -109,6 +109,9 @@ def digest(message: Message) -> int:
     It is Python's hash of 64 bits, whose key nobody knows: of 200,000 messages that are remembered
     and 10,000 that come in a second, not one in a hundred years is taken for another.
     """
+    if message.multimedia is not None:
+        media = [one.digest for one in message.multimedia.media]
+        return hash((message.source, message.destination, message.multimedia.subject, *media))
     octets = message.parts
     content = octets[0] if len(octets) == 1 else parts.join(octets) if octets else b""
     flags = message.data_coding << 8 | message.esm_class & UDHI

@@ -95,8 +95,11 @@ _lowered: tuple[bytes, str] = (b"", "")
 
 
 def text_of(message: Message) -> str:
-    """The first 1,000 characters of a message's text, "" if it is none."""
+    """The first 1,000 characters of a message's text, "" if it is none. Of a multimedia message
+    the subject is the first line of it."""
     global _last
+    if message.multimedia is not None:
+        return f"{message.multimedia.subject}\n{message.multimedia.text}"[:SEARCHED].strip()
     if message.text is not None:
         return message.text[:SEARCHED]
     key = (message.data_coding, message.esm_class & UDHI, *message.parts)
@@ -113,6 +116,7 @@ def lowered(message: Message) -> str | None:
     global _lowered
     if (
         message.text is None
+        and message.multimedia is None
         and message.data_coding == coding.GSM
         and len(message.parts) == 1
         and not message.esm_class & UDHI

@@ -138,9 +138,13 @@ class Tables:
         # None if there is no filter of content.
         self.content = content.compiled(provisioning.filters.values(), self.groups)
         self.rates = rates or DeliveryRates()
-        self.routes: RouteTable[Route] = RouteTable(
-            provisioning.routes.values(), chance, self.groups, self.rates.of
-        )
+        # Carriers that take multimedia messages, and nothing else.
+        self.mm4 = frozenset(one.name for one in self.carriers.values() if one.kind == "mm4")
+        every = list(provisioning.routes.values())
+        for_sms = [one for one in every if not self.mm4.issuperset(one.carriers)]
+        for_mms = [one for one in every if one.mms == "link" or self.mm4 & set(one.carriers)]
+        self.routes: RouteTable[Route] = RouteTable(for_sms, chance, self.groups, self.rates.of)
+        self.mms_routes: RouteTable[Route] = RouteTable(for_mms, chance, self.groups, self.rates.of)
 
     def codes_of(self, carrier: str) -> CarrierCodes:
         """What the errors of ``carrier`` mean; the default for one that is no more."""

@@ -29,6 +29,11 @@ class Standing:
     metered: tuple[Account, ...]
     payer: Account
 
+    @property
+    def currency(self) -> str:
+        """Of the account, or of the nearest one above it that has one; "" if there is none."""
+        return next((one.currency for one in self.lineage if one.currency), "")
+
 
 def lineage(account: Account, accounts: Mapping[str, Account]) -> tuple[Account, ...]:
     """The account, its parent, and so on up, as far as they are known."""

@@ -10,9 +10,12 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
 from smsgw.config import Config
-from smsgw.esmes import Wordings
+from smsgw.esmes.gate import Wordings
+from smsgw.esmes.submissions import Submissions
 from smsgw.flow import duplicates
 from smsgw.flow.accept import Acceptance
+from smsgw.flow.cancel import Cancelling
+from smsgw.flow.carrier import CarrierSide
 from smsgw.flow.decide import Outcome
 from smsgw.flow.deliver import Deliveries
 from smsgw.flow.expiry import Expiry
@@ -26,7 +29,6 @@ from smsgw.flow.pending import Pending
 from smsgw.flow.quotas import Quotas
 from smsgw.flow.receipts import Awaited, Receipts, normalise
 from smsgw.flow.replace import Replacing
-from smsgw.flow.send import CarrierSide
 from smsgw.flow.settle import Settlement
 from smsgw.flow.targets import Delivery, Told
 from smsgw.identities import Identities
@@ -105,10 +107,22 @@ class FakeLink:
     submitted: list[tuple[SubmitSm, Entry]] = field(factory=list)
     writes: int = 0
     responses: list[DeliverSmResp] = field(factory=list)
+    questions: list[tuple[Pdu, Deferred[Pdu | None]]] = field(factory=list)
 
     @property
     def room(self) -> int:
         return self.free if self.up else 0
+
+    def ask(self, pdu: Pdu) -> Deferred[Pdu | None]:
+        done: Deferred[Pdu | None] = Deferred()
+        self.questions.append((pdu, done))
+        return done
+
+    def tell(self, answer: Pdu | None) -> Any:
+        """Answers the question asked first; the question."""
+        pdu, done = self.questions.pop(0)
+        done.callback(answer)
+        return pdu
 
     def start(self) -> None:
         self.started += 1
@@ -162,6 +176,7 @@ class FakeSession:
     receives: bool = True
     version: int = 0x34
     peer: str = "192.0.2.7"
+    called_as: str = ""
     bind_type: str = "transceiver"
     profile: Profile = STANDARD
     room: int = 100
@@ -225,6 +240,7 @@ class Journey:
         self.clock = Clock()
         self.clock.rightNow = float(NOW)
         self.config = Config()
+        self.contact_lists: dict[tuple[str, str], list[str]] = {}
         self.provision(provisioning or provisioned())
         self.begin()
 
@@ -279,13 +295,10 @@ class Journey:
             lists=self.lists,
         )
         self.pending = Pending(
-            self.current,
-            self.queues,
-            self.journal,
-            self.known,
-            self.identities,
-            self.settlement,
-            now,
+            self.current, self.queues, self.journal, self.known, self.identities, now
+        )
+        self.cancelling = Cancelling(
+            self.pending, self.queues, self.journal, self.known, self.settlement, now
         )
         self.replacing = Replacing(
             self.current,
@@ -294,6 +307,7 @@ class Journey:
             self.balances,
             self.pending,
             self.acceptance,
+            self.settlement,
             now,
         )
         self.optouts = OptOuts(self.lists, self.acceptance, self.identities)
@@ -375,6 +389,22 @@ class Journey:
         taker = Taker(window)
         self.queues.subscribe(queue, taker)
         return taker
+
+    def submissions(self) -> Submissions:
+        """What takes submit_multi and data_sm."""
+        return Submissions(
+            self.current,
+            self.acceptance,
+            self.contacts,
+            self.identities.allot,
+            self.wordings,
+            self.clock.seconds,
+        )
+
+    async def contacts(self, account: str, name: str, most: int) -> list[str] | None:
+        """The numbers of a list of contacts (``contact_lists``)."""
+        found = self.contact_lists.get((account, name))
+        return None if found is None else found[:most]
 
     def side(self, name: str = "north", links: int = 1, **fields: Any) -> CarrierSide:
         """A carrier with links that are not up yet; ``fields`` are of its form."""
@@ -502,6 +532,8 @@ class Journey:
                     ended = outcome is not None and MessageState(outcome.state).final
                     assert ended != ((message.id, part) in handed), message
                 continue
+            if message.kind == "mms" and message.state == MessageState.UNKNOWN:
+                continue  # its carrier never said that it has it (ruling 18)
             for part in range(len(message.parts)):
                 known = part in message.acknowledged
                 assert known != ((message.id, part) in waiting), message

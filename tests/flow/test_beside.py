@@ -8,6 +8,8 @@ from smsgw.message import Message
 from smsgw.queues import Transaction
 from smsgw.store import answers, schema
 from smsgw.store.answers import KEPT_MS, Kept
+from smsgw.store.changes import Changes
+from smsgw.store.seen import SeenRow
 from tests.flow.journey import NOW_MS, JourneyCase, a_message
 
 
@@ -60,3 +62,12 @@ class BesideTests(JourneyCase):
         self.journey.clock.advance(KEPT_MS / 1000 + 1)
         self.journey.result(Deferred.fromCoroutine(self.journey.expiry._expire()))
         assert self.kept() == []
+
+    def test_all_that_is_over_goes_in_one_round(self) -> None:
+        """However much came within seven days: what is kept to know repeats by never grows."""
+        journal = self.journey.journal
+        rows = [SeenRow(n.to_bytes(16, "big"), NOW_MS, "Ok", "") for n in range(1_300)]
+        self.journey.result(journal.commit(Changes(seen=rows)))
+        self.journey.clock.advance(7 * 86_400 + 1)
+        self.journey.result(Deferred.fromCoroutine(self.journey.expiry._expire()))
+        assert self.journey.rows(schema.mm4_seen) == []

@@ -1,12 +1,14 @@
 """Forward: an MO for a mobile or SIM target becomes a message of its number's account."""
 
 from attrs import evolve
+from twisted.trial.unittest import TestCase
 
-from smsgw.message import UDHI, Message, MessageState
+from smsgw.message import UDHI, Message, MessageState, Multimedia
 from smsgw.provisioning import Account, Number, Provisioning, Route
 from smsgw.rules import money
 from smsgw.store import schema
-from tests.flow.journey import DESTINATION, NORTH, SOURCE, Taker
+from tests.flow import mmsc
+from tests.flow.journey import DESTINATION, NORTH, SOURCE, Journey, Taker
 from tests.flow.targets import TargetCase, with_targets
 
 MOBILE = "447700900555"
@@ -260,3 +262,34 @@ class SimTests(ForwardCase):
         self.journey.provision(self.journey.provisioning)
         self.mo()
         assert len(self.forwarded(self.journey.taker("carrier:south"))) == 1
+
+
+class MultimediaTests(TestCase):
+    def test_it_goes_on_as_an_mms(self) -> None:
+        """With its media, from the number that received it; the counter is one higher, so that
+        circles end, and no report is asked for that its sender would get twice."""
+        provisioning = mmsc.provisioned()
+        provisioning.accounts["acme"].number[0].targets = ["+" + MOBILE]
+        journey = Journey(self, provisioning)
+        self.addCleanup(journey.check)
+        scene = mmsc.Scene(journey)
+        for counter in (3, 4):  # that it looks like one that was forwarded does not matter
+            kept = Multimedia(
+                media=[scene.media.keep(mmsc.PICTURE)],
+                subject="Look",
+                forward_counter=counter,
+                delivery_report=True,
+                to=["+447700900777@mms.example.net"],
+            )
+            mo = Message(DESTINATION, SOURCE, kind="mms", parts=[b""], multimedia=kept)
+            taken = journey.inbound.multimedia("mmsc", [mo], lambda outcomes, transaction: None)
+            assert journey.result(taken) == [mo]
+            request = scene.request()
+            assert request.from_.startswith(f"+{SOURCE}/")
+            assert request.to == [f"+{MOBILE}/TYPE=PLMN@{mmsc.MMSC}"]
+            assert request.subject == f"From +{DESTINATION}: Look"
+            assert (request.forward_counter, request.delivery_report) == (counter + 1, False)
+            assert journey.stored(mo).state == MessageState.DELIVERED
+            scene.outgoing().say(250)
+            scene.respond()
+        assert len(journey.rows(schema.media)) == 4

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from smsgw import codes
-from smsgw.flow import pending
+from smsgw.flow import cancel, waiting
 from smsgw.flow.replace import Change
 from smsgw.message import UDHI, Message, MessageState
 from smsgw.queues import Kind
@@ -43,7 +43,7 @@ class PendingCase(JourneyCase):
 
     def cancel(self, id: int, account: str | None = "acme") -> Any:
         """What became of it: the message, or the reason why not."""
-        return self.told(self.journey.pending.cancel(account, id))
+        return self.told(self.journey.cancelling.cancel(account, id))
 
     def replace(self, id: int, account: str = "acme", **change: Any) -> Any:
         """The same of a replacement."""
@@ -169,7 +169,7 @@ class CancelTests(PendingCase):
         """The store is slow, a link comes up, pages are read: the entry is claimed."""
         message = self.journey.accepted()
         self.journey.journal.waiting = True
-        done = Deferred.fromCoroutine(self.journey.pending.cancel("acme", message.id))
+        done = Deferred.fromCoroutine(self.journey.cancelling.cancel("acme", message.id))
         self.journey.journal.release(1)
         link = self.journey.link()
         assert link.submitted == []
@@ -183,7 +183,7 @@ class CancelTests(PendingCase):
         self.journey.restart()
         self.journey.journal.waiting = True
         taker = self.journey.taker()  # asks for a page
-        done = Deferred.fromCoroutine(self.journey.pending.cancel("acme", message.id))
+        done = Deferred.fromCoroutine(self.journey.cancelling.cancel("acme", message.id))
         self.journey.journal.release(1)
         assert len(taker.taken) == 1  # the page came first
         self.journey.journal.release()
@@ -201,7 +201,7 @@ class CancelTests(PendingCase):
         self.provide()
         message = self.journey.accepted(registered_delivery=1)
         self.journey.journal.waiting = True
-        Deferred.fromCoroutine(self.journey.pending.cancel("acme", message.id))
+        Deferred.fromCoroutine(self.journey.cancelling.cancel("acme", message.id))
         self.journey.journal.release(1)
         self.journey.journal.forget()
         self.journey.restart()
@@ -222,7 +222,7 @@ class CancelTests(PendingCase):
 
 class CancelByAddressTests(PendingCase):
     def cancel_all(self, source: str = SOURCE, service_type: str = "") -> Any:
-        asked = self.journey.pending.cancel_all("acme", {source}, DESTINATION, service_type)
+        asked = self.journey.cancelling.cancel_all("acme", {source}, DESTINATION, service_type)
         return self.told(asked)
 
     def test_all_that_fit_are_cancelled(self) -> None:
@@ -250,13 +250,13 @@ class CancelByAddressTests(PendingCase):
     def test_another_accounts_are_not_touched(self) -> None:
         """I6."""
         self.journey.accepted()
-        asked = self.journey.pending.cancel_all("other", {SOURCE}, DESTINATION, "")
+        asked = self.journey.cancelling.cancel_all("other", {SOURCE}, DESTINATION, "")
         assert self.told(asked) == 0
 
     def test_many_are_searched_in_pieces(self) -> None:
         """More than one piece of the queue, and more than one transaction."""
-        self.patch(pending, "_CHUNK", 3)
-        self.patch(pending, "_TOGETHER", 4)
+        self.patch(waiting, "_CHUNK", 3)
+        self.patch(cancel, "_TOGETHER", 4)
         for n in range(20):
             self.journey.accepted(source=SOURCE if n % 2 else "ACME")
         assert self.cancel_all() == 10
@@ -516,11 +516,11 @@ class PendingMachine(RuleBasedStateMachine):
     def cancel(self, data: st.DataObject) -> None:
         if self.ids:
             id = data.draw(st.sampled_from(self.ids))
-            Deferred.fromCoroutine(self.journey.pending.cancel("acme", id))
+            Deferred.fromCoroutine(self.journey.cancelling.cancel("acme", id))
 
     @rule()
     def cancel_by_address(self) -> None:
-        asked = self.journey.pending.cancel_all("acme", {SOURCE}, DESTINATION, "")
+        asked = self.journey.cancelling.cancel_all("acme", {SOURCE}, DESTINATION, "")
         Deferred.fromCoroutine(asked)
 
     @rule(data=st.data(), size=st.sampled_from([None, 6, 200, 400]), later=st.booleans())

@@ -49,7 +49,7 @@ def test_a_route_may_ask_for_more_than_the_destination() -> None:
 def test_the_first_carrier_with_a_link_up_is_tried_first(up: str, order: str) -> None:
     """The others follow in the order of the route; if none is up, the first one waits for it."""
     chosen = Route("uk", ["44"], ["north", "east", "south"])
-    assert route.carriers(chosen, a_message(), up.split().__contains__) == order.split()
+    assert route.carriers(chosen, a_message(), up.split().__contains__, tables()) == order.split()
     assert chosen.carriers == ["north", "east", "south"]
 
 
@@ -57,10 +57,10 @@ def test_a_route_may_wait_for_its_first_carrier() -> None:
     """With failover_down = false, and for what goes out later, it does not matter who is up now."""
     names = ["north", "south"]
     chosen = Route("uk", ["44"], names, failover_down=False)
-    assert route.carriers(chosen, a_message(), ["south"].__contains__) == names
+    assert route.carriers(chosen, a_message(), ["south"].__contains__, tables()) == names
     later = a_message(schedule_at=NOW_MS + 1, accepted_at=NOW_MS)
     chosen = Route("uk", ["44"], names)
-    assert route.carriers(chosen, later, ["south"].__contains__) == names
+    assert route.carriers(chosen, later, ["south"].__contains__, tables()) == names
 
 
 def test_each_part_has_an_entry_for_the_first_carrier() -> None:

@@ -6,13 +6,14 @@ from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import TestCase
 
-from smsgw.flow import send
-from smsgw.flow.send import Carriers, CarrierSide
+from smsgw.flow import carrier
+from smsgw.flow.carrier import CarrierSide
+from smsgw.flow.carriers import Carriers
 from smsgw.message import MessageState, Receipt
 from smsgw.provisioning import Carrier
 from smsgw.queues import Kind
-from smsgw.smpp.constants import ESM_RECEIPT, Status
-from smsgw.smpp.pdu import DeliverSm
+from smsgw.smpp.constants import ESM_RECEIPT, Status, Tag
+from smsgw.smpp.pdu import DataSm, DataSmResp, DeliverSm, SubmitSm
 from smsgw.smpp.receipt import format_text
 from smsgw.store import schema
 from tests.flow.journey import (
@@ -72,6 +73,23 @@ class RewritingTests(SendCase):
         link.answer(Status.ESME_RINVSRCADR)
         submitted = self.journey.link("south").submitted
         assert [pdu.short_message for pdu, _ in submitted] == before
+
+    def test_a_carrier_may_be_given_data_sm(self) -> None:
+        """With what else its form says; its answer is that of any submit. In 3.3 there is none."""
+        self.queue(2)
+        link = self.journey.link(submit="data_sm", sender="ACME", window=1)
+        [(pdu, _)] = link.submitted
+        assert isinstance(pdu, DataSm)
+        assert (pdu.source_addr, pdu.tlvs) == (b"ACME", [(Tag.MESSAGE_PAYLOAD, b"Hello")])
+        [(_, entry)] = link.submitted
+        link.submitted.clear()
+        link.side.answered(link, [(entry, DataSmResp(message_id=b"d1"))])
+        assert entry.message.acknowledged[0].carrier_id == "d1"
+        assert len(link.submitted) == 1
+        link.lose()
+        link.version = 0x33
+        link.come_up()
+        assert isinstance(link.submitted[0][0], SubmitSm)
 
     def test_a_changed_form_takes_effect_at_once(self) -> None:
         """On links that are up."""
@@ -579,7 +597,7 @@ class CarriersTests(TestCase):
         """A change drops no bind that need not change."""
         self.provision(self.north)
         changed = evolve(
-            self.north, window=50, rate=100, sender="ACME", dest_ton=0, errors={"9": 1}
+            self.north, window=50, rate=100, sender="ACME", submit="data_sm", errors={"9": 1}
         )
         self.provision(changed)
         [side] = self.made
@@ -661,7 +679,7 @@ class LoggedTests(SendCase):
     def test_why_a_link_is_not_up_is_told_once(self) -> None:
         """One line for each reason, however often it is tried; after it was up, anew."""
         lines: list[str] = []
-        self.patch(send._log, "warn", lambda text, **fields: lines.append(fields["reason"]))
+        self.patch(carrier._log, "warn", lambda text, **fields: lines.append(fields["reason"]))
         side = self.journey.side()
         link: Any = side.links[0]
         for reason in ("refused", "refused", "bind refused", "bind refused"):

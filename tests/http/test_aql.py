@@ -13,7 +13,15 @@ import pytest
 from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 
-from smsgw.http.relay_sending import DESCRIPTIONS
+from smsgw.config import Config
+from smsgw.doors import Doors
+from smsgw.flow.money import Balances
+from smsgw.http import relay_sending
+from smsgw.http.relay_sending import DESCRIPTIONS, RelaySending
+from smsgw.http.site import Request
+from smsgw.http.site import Site as HttpSite
+from smsgw.provisioning import Provisioning
+from smsgw.rules.tables import Tables
 from smsgw.testing.script import SmscScript
 from smsgw.testing.sinks import HttpSink
 from tests.folders import temporary_folder
@@ -117,6 +125,24 @@ def test_unicode_only_if_it_is_allowed(site: Site) -> None:
     assert send(site, message="Привет" * 15, allow_unicode="1") == said(0, 2)
     assert send(site, message="Привет" * 15) == said(0, 1)
     assert send(site, message="“Łódź”…", flash="1", replace_sms="1") == said(0, 1)
+
+
+def test_q_d6_shutting_down_is_503() -> None:
+    """In the words of each resource, with when to ask again."""
+
+    class Draining:
+        """As much as is looked at of what takes messages."""
+
+        draining = True
+
+    tables = Tables(Provisioning())
+    given: Any = (Config(), lambda: tables, Doors(lambda: tables), Draining(), Balances())
+    http_site = HttpSite()
+    relay_sending.add(http_site, RelaySending(*given))
+    for path, words in (("sms_gw.php", said(9)), ("postmsg.php", "AQSMS-ERROR")):
+        answer: Any = http_site.answer(Request("GET", f"/sms/{path}?cmd=credit".encode(), {}))
+        assert (answer.status, answer.body.decode()) == (503, words)
+        assert (b"Retry-After", b"5") in answer.headers
 
 
 def test_older_resources(site: Site) -> None:

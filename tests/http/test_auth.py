@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from smsgw.doors import FAILURES, Doors
-from smsgw.http.auth import BasicAuth, parse
+from smsgw.http.auth import BasicAuth, PasswordAuth, parse
 from smsgw.http.site import Request
 from smsgw.login import Login
 from smsgw.provisioning import Account, Credential, Provisioning
@@ -116,6 +116,60 @@ class Identifying(SynchronousTestCase):
             assert isinstance(self.auth.identify(other), Deferred)
         self.tables = object()
         assert isinstance(self.auth.identify(request(basic("key1", "secret1"))), Deferred)
+
+
+class Passwords(SynchronousTestCase):
+    """Dialects that have user name and password among the parameters."""
+
+    def setUp(self) -> None:
+        """Authentication at slow doors, which know one login."""
+        self.doors = SlowDoors()
+        self.tables = object()
+        self.now = 10.0
+        self.auth = PasswordAuth(self.doors, lambda: self.tables, lambda: self.now)
+
+    def good(self, login: Login = LOGIN) -> None:
+        """``key1`` with ``secret1`` has been good once, and the doors are asked no more."""
+        self.doors.known = login
+        assert self.auth.identify("key1", "secret1", request(None)) is login
+        self.doors.known = None
+
+    def test_a_good_password_is_known_until_something_is_provisioned(self) -> None:
+        """A login a request costs no check; a revoked one ends with its tables."""
+        self.good()
+        assert self.auth.identify("key1", "secret1", request(None)) is LOGIN
+        self.tables = object()
+        assert isinstance(self.auth.identify("key1", "secret1", request(None)), Deferred)
+
+    def test_only_the_same_user_password_and_address_is_known_again(self) -> None:
+        """Whatever differs is checked by the doors, with its address."""
+        self.good()
+        for username, password, peer in (
+            ("key2", "secret1", "192.0.2.1"),
+            ("key1", "secret2", "192.0.2.1"),
+            ("key1", "secret1", "192.0.2.2"),
+            ("key1secret1", "", "192.0.2.1"),
+            ("", "secret1", "192.0.2.1"),
+        ):
+            found = self.auth.identify(username, password, request(None, peer))
+            assert isinstance(found, Deferred)
+            assert self.doors.checks[-1] == ("http", username, password, peer)
+
+    def test_a_password_is_known_until_its_account_expires(self) -> None:
+        """Then the doors say what became of it."""
+        login = evolve(LOGIN, until=20.0)
+        self.good(login)
+        self.now = 19.9
+        assert self.auth.identify("key1", "secret1", request(None)) is login
+        self.now = 20.0
+        assert isinstance(self.auth.identify("key1", "secret1", request(None)), Deferred)
+
+    def test_what_was_refused_is_asked_again(self) -> None:
+        """So that each guess is counted by the doors."""
+        self.doors.known = Refusal(Reason.WRONG_PASSWORD)
+        for _ in range(2):
+            assert isinstance(self.auth.identify("key1", "wrong", request(None)), Deferred)
+        assert len(self.doors.checks) == 2
 
 
 class Guessing(SynchronousTestCase):

@@ -9,6 +9,7 @@ import pytest
 from smsgw.demo import provisioning
 from smsgw.http.relay import DESCRIPTIONS
 from smsgw.http.relay_sending import DESCRIPTIONS as STATUSES
+from smsgw.http.rest_codes import error_code
 from smsgw.http.websmpp_answers import TEXTS
 from smsgw.refusals import Reason
 from tests.running import ROOT, GatewayProcess
@@ -20,7 +21,10 @@ PASSWORD = "secretpassword"
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """A gateway with the demo's accounts and carrier."""
-    with GatewayProcess(tmp_path_factory.mktemp("demo")) as gateway:
+    gateway = GatewayProcess(tmp_path_factory.mktemp("demo"))
+    url = f'[http]\npublic_url = "http://127.0.0.1:{gateway.http_port}"\n'
+    gateway.config.write_text(gateway.config.read_text().replace("[http]\n", url))
+    with gateway:
         gateway.apply(provisioning("secret12", PASSWORD))
         gateway.wait_until(lambda: gateway.carrier_is_up("simulator"), "has no carrier")
         yield gateway
@@ -36,8 +40,10 @@ def pasted(demo: GatewayProcess, name: str) -> list[str]:
     blocks = re.findall(r"^```sh\n(.*?)^```", page(name), re.MULTILINE | re.DOTALL)
     script = "".join(f"{block}\necho; echo -----\n" for block in blocks)
     script = script.replace("127.0.0.1:8080", f"127.0.0.1:{demo.http_port}")
-    script = script.replace("THE-HTTP-PASSWORD", PASSWORD)
-    done = subprocess.run(["bash", "-ec", script], capture_output=True, check=True, text=True)
+    script = script.replace("THE-HTTP-PASSWORD", PASSWORD).replace(":PASSWORD", f":{PASSWORD}")
+    done = subprocess.run(
+        ["bash", "-ec", script], capture_output=True, check=True, text=True, cwd=demo.directory
+    )
     assert not done.stderr
     return [one.strip() for one in done.stdout.split("-----")[:-1]]
 
@@ -53,6 +59,59 @@ def test_websmpp_can_be_pasted(demo: GatewayProcess) -> None:
         r'\{"response":\{"status":"OK","batch_id":"[0-9]+","accepted":2,"rejected":\[\]\}\}',
         campaign,
     )
+
+
+def test_rest_can_be_pasted(demo: GatewayProcess) -> None:
+    """Each command is answered as the page says, the picture too."""
+    (
+        *_,
+        one,
+        form,
+        status,
+        cancelled,
+        flash,
+        picture,
+        several,
+        trial,
+        twice,
+        lists,
+        numbers,
+        report,
+        xml,
+        fault,
+    ) = pasted(demo, "rest.md")
+    for answer in (one, form, flash, picture, several, trial):
+        assert answer.startswith('{"aerialink":{"code":10,"codeText":"Accepted"'), answer
+    assert '"messageState":"DELIVRD"' in status
+    assert '"messageState":"DELETED"' in cancelled
+    assert several.count('"code":10,') == 3
+    assert '"coding":"UCS2"' in trial
+    first, again = twice.split("}{")
+    assert first + "}" == "{" + again
+    assert lists.count('"result":"added"') == 2
+    assert '"countryCode":"GB"' in numbers
+    assert sum(",MMS," in row and "photo.gif" in row for row in report.splitlines()) == 1
+    assert "<codeText>Accepted</codeText>" in xml
+    assert fault == (
+        '{"aerialink":{"code":1011,"errorCode":"E200001",'
+        '"detail":"Parameter missing: destination"}}'
+    )
+
+
+def test_rest_page_has_every_error() -> None:
+    """E-R24, F-8: each code of the series 1000 to 1050 with its HTTP status and its errorCode, and
+    no other."""
+    found: dict[int, tuple[str, set[int]]] = {}
+    for reason in Reason:
+        answer = reason.answer
+        if answer.rest >= 1000:
+            found.setdefault(answer.rest, (answer.text, set()))[1].add(answer.http)
+    rows = [
+        f"| {code} | {text} | {', '.join(map(str, sorted(statuses)))} | {error_code(code)} |"
+        for code, (text, statuses) in sorted(found.items())
+    ]
+    written = re.findall(r"^\| 1\d{3} \|.*$", page("rest.md"), re.MULTILINE)
+    assert written == rows
 
 
 def test_websmpp_page_has_every_error() -> None:

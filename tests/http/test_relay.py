@@ -392,6 +392,18 @@ def test_q_d4_store_failure_is_500() -> None:
     assert (answer.status, answer.body.decode()) == (200, failure(500))
 
 
+def test_q_d6_shutting_down_is_503() -> None:
+    """The one time that the status is not 200; in the words of the API, with when to ask again."""
+    tables = Tables(Provisioning())
+    doors = Doors(lambda: tables)
+    asked = Relay(Config(), lambda: tables, doors, Nobody(), lambda: 1, draining=lambda: True)
+    for mode, said in (("", "500: Internal system error\n"), ("url", "status=500&desc=Internal")):
+        query = urlencode(usual(return_mode=mode))
+        answer: Any = asked.relay(Request("GET", f"{PATH}?{query}".encode(), {}, b"", "127.0.0.1"))
+        assert (answer.status, answer.headers) == (503, [(b"Retry-After", b"5")])
+        assert answer.body.decode().startswith(said)
+
+
 @given(st.text(max_size=40))
 @settings(max_examples=60)
 def test_template_never_fails(template: str) -> None:

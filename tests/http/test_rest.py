@@ -374,6 +374,19 @@ class Parameters(SynchronousTestCase):
         assert self.api.sent(flash="true", dcs=8).data_coding == 24
         assert self.api.error(flash=1, dcs=3)[:2] == (400, 1012)
 
+    def test_dcs_is_any_that_smpp_has_a_meaning_for(self) -> None:
+        """spec/smpp.md §9; others, and a text that it cannot carry, are 1012."""
+        for data_coding, text, octets in (
+            (6, "Привет", "Привет".encode("iso8859-5")),
+            (7, "שלום", "שלום".encode("iso8859-8")),
+            (14, "안녕", "안녕".encode("euc_kr")),
+            (0xE0, "Hi", "Hi".encode("utf-16-be")),
+        ):
+            message = self.api.sent(dcs=data_coding, messageText=text)
+            assert (message.data_coding, message.parts) == (data_coding, [octets])
+        for wrong in ({"dcs": 11}, {"dcs": 0x20}, {"dcs": 7, "messageText": "Ж"}):
+            assert self.api.error(**wrong)[:2] == (400, 1012), wrong
+
     def test_udh_goes_in_front(self) -> None:
         """The text is hex if the coding is 8-bit."""
         message = self.api.sent(udh="050003cc0201", messageText="Hi")
@@ -462,10 +475,9 @@ class Parameters(SynchronousTestCase):
         )
 
     def test_what_is_not_sold_is_1033(self) -> None:
-        """MMS."""
-        for name in ("subject", "mediaUrl", "file"):
-            found = self.api.error(**{name: "x"})
-            assert found == (403, 1033, f"Service not enabled: MMS ({name})")
+        """MMS and lists, if they are no part of the contract."""
+        found = self.api.error(mediaUrl="https://www.example.com/a.jpg")
+        assert found == (403, 1033, "Service not enabled: MMS")
         assert self.api.error(listId="x", destination=None)[:2] == (404, 1042)
         assert self.api.error(listId="x")[:2] == (400, 1012)
         self.api.account.settings = {"aerialink": {"lists": False}}
@@ -1062,11 +1074,11 @@ class Status(SynchronousTestCase):
         )
 
 
-def test_the_guide_names_what_is_refused_with_1033() -> None:
+def test_the_guide_names_what_makes_an_mms() -> None:
     """Not every parameter that it does not explain is ignored."""
     guide = (Path(__file__).parents[2] / "docs" / "guide" / "rest.md").read_text()
     section = guide.partition("## Parameters of a message")[2].partition("\n## ")[0]
-    for name in (*rest_parameters.NOT_SOLD, "listId"):
+    for name in (*rest_parameters.OF_MMS, "listId"):
         assert f"`{name}`" in section
 
 

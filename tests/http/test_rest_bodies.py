@@ -1,6 +1,8 @@
 """Bodies of the REST API: any text is the same text in every format (E-D3)."""
 
+import gc
 import json
+from types import FunctionType, ModuleType
 from typing import Any
 from urllib.parse import urlencode
 from xml.sax.saxutils import escape
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from smsgw.http.rest_bodies import ParameterError, read_body
 from smsgw.http.site import Request
 from smsgw.refusals import Reason
+from smsgw.smtp.spool import Spool
 
 # What an XML document can hold (XML 1.0 §2.2).
 XML_TEXT = st.text(
@@ -55,6 +58,29 @@ def test_any_text_by_xml(text: str) -> None:
     body = f"<request><messageText>{escape(text, {chr(13): '&#13;'})}</messageText></request>"
     assert read(body.encode(), "application/xml") == {"messageText": text}
     assert read(body.encode(), "text/xml; charset=utf-8") == {"messageText": text}
+
+
+def test_nothing_of_a_large_file_stays_in_memory() -> None:
+    """Many uploads may wait for their turn, each with its octets in its file only (E-D7)."""
+    octets = bytes(300_000)
+    part = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    spool = Spool()
+    try:
+        spool.add(part + octets + b"\r\n--b--\r\n")
+        spool.flush()
+        headers = {b"content-type": b"multipart/form-data; boundary=b"}
+        found = read_body(Request("POST", b"/", headers, spool=spool))
+        reached: list[Any] = [found["file"]]
+        seen: set[int] = set()
+        while reached:
+            one = reached.pop()
+            assert not (isinstance(one, bytes) and len(one) > 100_000)
+            if id(one) not in seen and not isinstance(one, (type, ModuleType, FunctionType)):
+                seen.add(id(one))
+                reached += gc.get_referents(one)
+        assert found["file"].read() == octets
+    finally:
+        spool.close()
 
 
 def test_an_empty_element_is_a_parameter_that_is_missing() -> None:

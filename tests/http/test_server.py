@@ -27,11 +27,13 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.ssl import CertificateOptions, PrivateCertificate
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from smsgw.http.server import HttpServerFactory, Limits, Request, Response, Site, plain_refusal
 from smsgw.http.site import misdirected
 from smsgw.http.wire import host_of
+from smsgw.preface import PrefaceFactory
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 
@@ -544,7 +546,7 @@ class Draining(SynchronousTestCase):
         busy.dataReceived(GET.replace(b"/ ", b"/later "))
         half.dataReceived(GET[:10])
         done = bench.server.drain()
-        assert bench.server.buildProtocol(None) is None
+        assert bench.connect()[1].aborted
         assert idle_wire.disconnecting
         assert not busy_wire.disconnecting
         bench.due[0].callback(Response(200, b"done"))
@@ -578,9 +580,26 @@ class Draining(SynchronousTestCase):
         """One beyond the limit is closed right after accept."""
         bench = Bench(connections=1)
         connection, _ = bench.connect()
-        assert bench.server.buildProtocol(None) is None
+        _, one_too_many = bench.connect()
+        assert one_too_many.aborted
+        assert one_too_many.value() == b""
         connection.connectionLost()
-        assert bench.server.buildProtocol(None) is not None
+        assert not bench.connect()[1].aborted
+
+    def test_connections_are_bounded_behind_a_proxy_and_by_tls(self) -> None:
+        """What wraps a protocol has one to wrap, or it would fail with a traceback and leave the
+        client waiting."""
+        bench = Bench(connections=0)
+        tls = TLSMemoryBIOFactory(CertificateOptions(), False, bench.server)
+        proxied = PrefaceFactory(bench.server, bench.clock, proxies=["*"])
+        for factory, octets in (tls, b""), (proxied, b"PROXY UNKNOWN\r\n"):
+            protocol: Any = factory.buildProtocol(IPv4Address("TCP", "192.0.2.1", 1))
+            wire = Wire()
+            protocol.makeConnection(wire)
+            if octets:
+                protocol.dataReceived(octets)
+            assert wire.aborted
+            assert wire.value() == b""
 
 
 class Routing(SynchronousTestCase):

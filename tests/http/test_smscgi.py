@@ -280,11 +280,15 @@ class LoginTests(ScriptCase):
         assert (status, answer) == (200, "ERR: Authentication failed\n")
 
     def test_A_D19_a_login_that_is_no_number_of_the_account_is_none(self) -> None:
-        """A REST key does not open the script, with its right secret either."""
+        """A REST key does not open the script, with its right secret either; nor does a number that
+        has no password of its own (A-R17)."""
         account = self.journey.provisioning.accounts["acme"]
         account.credential.append(evolve(account.credential[0], username="key1"))
         account.credential.append(evolve(account.credential[0], username="447700900555"))
         self.journey.provision(self.journey.provisioning)
+        account.number.append(Number("441632960124"))
+        self.journey.provision(self.journey.provisioning)
+        assert self.error(username="441632960124") == "Authentication failed"
         assert self.error(username="key1") == "Authentication failed"
         assert self.error(username="447700900555") == "Authentication failed"
         account.number.append(Number("4477009005*"))
@@ -391,7 +395,9 @@ class TextTests(ScriptCase):
         assert (pdu.data_coding, pdu.short_message) == (4, b"\xe9")
         [pdu] = self.sent(dcs="16")
         assert (pdu.data_coding, pdu.short_message) == (16, b"Hello world")
-        for wrong in ({"dcs": "x"}, {"dcs": "256"}, {"dcs": "5"}, {"dcs": "0", "ud": "Ж"}):
+        [pdu] = self.sent(dcs="6", ud="Привет")  # whatever SMPP has an alphabet for
+        assert (pdu.data_coding, pdu.short_message) == (6, "Привет".encode("iso8859-5"))
+        for wrong in ({"dcs": "x"}, {"dcs": "256"}, {"dcs": "11"}, {"dcs": "0", "ud": "Ж"}):
             assert self.error(**wrong) == "Invalid dcs"
         assert self.error(dcs="4", ud="Ж") == "Invalid dcs"
         assert self.error(pid="-1") == "Invalid pid"
@@ -608,7 +614,7 @@ class FieldTests(ScriptCase):
 
 class AnswerTests(ScriptCase):
     def test_A_D33_the_answer_has_a_preamble_where_that_is_wanted(self) -> None:
-        """For clients that read the second line (F-2); nobody's own line comes before ours."""
+        """A-R27: for clients that read the second line (F-2); nobody's own line is before ours."""
         self.serve(settings={"aaisp": {"preamble": True}})
         answer = self.ask()
         assert answer.startswith(f"SMS message to {HANDSET}\nOK: Queued ")
@@ -644,7 +650,7 @@ class AnswerTests(ScriptCase):
         self.flushLoggedErrors()
 
     def test_A_D35_xml(self) -> None:
-        """By GET and POST, with and without value, byte for byte as the worked example."""
+        """By GET and POST, with and without value, byte for byte as the worked example (A-R28)."""
         base = urlencode({**LOGIN, "da": SIM, "ud": "hi"})
         for asked in (
             self.get(f"{base}&xml"),
@@ -696,6 +702,15 @@ class AnswerTests(ScriptCase):
 
 
 class MoneyTests(ScriptCase):
+    def test_A_R23_the_coding_decides_the_price(self) -> None:
+        """161 letters are two parts, 161 with one of Cyrillic three, 160 are one."""
+        for text, count in (("x" * 160, 1), ("x" * 161, 2), ("x" * 160 + "Ж", 3)):
+            self.serve(balance="1.00")
+            before = sum(row.amount for row in self.journey.rows(schema.ledger))
+            self.sent(count, ud=text)
+            after = sum(row.amount for row in self.journey.rows(schema.ledger))
+            assert after - before == -100 * count
+
     def test_A_R26_charging_is_per_part(self) -> None:
         """The charge is in the same transaction as the message (I8)."""
         self.serve(balance="1.00")

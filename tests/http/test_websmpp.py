@@ -72,6 +72,7 @@ PROVISIONING = "\n".join(
         'allow = ["127.0.0.0/8"]\nprofile = "websmpp"\n',
         '[[account.pool]]\nname = "Pool"\nsenders = ["ACME"]\n',
         an_account("euro", 'balance = "10"\ncurrency = "EUR"\nprice_list = "gold"\n'),
+        an_account("below", 'parent = "euro"\n'),
         an_account("poor", 'balance = "0.0100"\nprice_list = "gold"\n'),
         an_account("limited", 'senders = ["Good"]\nmax_parts = 2\n'),
         an_account("suspended", "suspended = true\n"),
@@ -310,7 +311,8 @@ ERRORS: list[tuple[str, str, dict[str, Any]]] = [
     ("code", "why", "parameters"), ERRORS, ids=[f"{c} {w}" for c, w, _ in ERRORS]
 )
 def test_errors_of_submission(site: Site, code: str, why: str, parameters: dict[str, Any]) -> None:
-    """W-R21, W-R30: each has its code and its text to the letter, and is 200 in plain text."""
+    """W-R19, W-R21, W-R30, W-D19, W-D23: each has its code and its text to the letter, and is 200
+    in plain text."""
     assert site.send(**parameters) == error(code)
     assert (site.status, site.headers["Content-Type"]) == (200, "text/plain; charset=utf-8")
 
@@ -484,8 +486,10 @@ def test_w_d18_setting_allows_amp_and_hash(site: Site) -> None:
 
 def test_w_d20_senders(site: Site) -> None:
     """Digits, names with blank and marks, and a pool of the account."""
-    for sid in ("447700900000", "12345", "A.B-C_D&E 1", "Pool"):
+    for sid in ("447700900000", "1234567890123456", "12345", "A.B-C_D&E 1", "Pool"):
         site.sent(sid=sid)
+    for sid in ("12345678901234567", "ABCDEFGHIJKL", "A*B", ""):
+        assert site.get("websms", **submission(sid=sid)) == error("HTTP06")
     site.sent(user="limited", sid="Good")
 
 
@@ -633,6 +637,7 @@ def test_w_r24_w_d31_balance(site: Site) -> None:
     """The number first; the currency after it if the account has one."""
     assert site.get("balanceReport", userid="testUser", password="12345") == "245.3700"
     assert site.get("balanceReport", userid="euro", password="12345") == "10.0000 EUR"
+    assert site.get("balanceReport", userid="below", password="12345") == "10.0000 EUR"
     assert site.post("balanceReport", userid="testUser", password="12345") == "245.3700"
     assert site.get("balanceReport", password="12345") == error("HTTP02")
 
@@ -962,6 +967,7 @@ class Keeping(Failing):
 
     accounts = ("acme", "open")
     age_ms = 0
+    ahead_ms = 0  # after its acceptance, when it was scheduled for
 
     async def message(self, account: str | None, id: int) -> Message | None:
         """1 is of acme, 2 of open."""
@@ -969,7 +975,10 @@ class Keeping(Failing):
         owner = dict(enumerate(self.accounts, 1)).get(id)
         if owner is None:
             return None
-        return Message("ACME", NUMBER, parts=[b""], id=id, account=owner, accepted_at=at)
+        later = at + self.ahead_ms if self.ahead_ms else 0
+        found = Message("ACME", NUMBER, parts=[b""], id=id, account=owner, accepted_at=at)
+        found.schedule_at = later
+        return found
 
     async def batch(self, id: int) -> None:
         """There is none."""
@@ -993,10 +1002,16 @@ def test_w_d30_addresses(peer: str, id: int, said: str) -> None:
 
 
 def test_w_d30_states_are_kept_for_30_days() -> None:
-    """Afterwards there is no record."""
+    """Afterwards there is no record; one that was scheduled is kept as long after it was sent."""
     gateway = Keeping()
-    for days, said in ((29, "ATES"), (31, error("HTTP25"))):
-        gateway.age_ms = days * 24 * 3600_000
+    day_ms = 24 * 3600_000
+    for days, ahead, said in (
+        (29, 0, "ATES"),
+        (31, 0, error("HTTP25")),
+        (31, 30, "ATES"),
+        (61, 30, error("HTTP25")),
+    ):
+        gateway.age_ms, gateway.ahead_ms = days * day_ms, ahead * day_ms
         answer = asked_of(gateway, "/websmpp/websmsstatus?respId=1", peer="192.0.2.1")
         assert answer.result.body.decode() == said
 

@@ -107,6 +107,9 @@ def test_w_d21_header_makes_one_part() -> None:
     found = content({"type": "2", "header": header, "dcs": "4", "text": "41"}, ANY)
     assert (found.octets, found.esm_class) == (bytes.fromhex(header + "41"), UDHI)
     assert (found.data_coding, found.parts) == (4, 1)
+    # What follows a header may be anything that SMPP has a meaning for; other text is the type's.
+    assert content({"type": "2", "header": header, "dcs": "6", "text": "BF"}, ANY).data_coding == 6
+    assert content({"type": "4", "dcs": "224", "text": "ا"}, ANY).data_coding == 224
     assert content({"type": "1", "header": header, "text": "x" * 152}, ANY).parts == 1
     assert content({"type": "1", "header": header, "text": "x" * 153}, ANY).parts == 256
 

@@ -170,6 +170,11 @@ def test_report_without_code_gets_fields_or_nothing() -> None:
     assert report("receipt", "https://h/r?") == "https://h/r?code=1&da=447700900123&id=7300113"
     assert report("receipt", "https://h/r?x=%da&").endswith("&code=1&da=447700900123&id=7300113")
     assert report("receipt", "https://h/r") == "https://h/r"
+    # What stands in it is replaced all the same (A-R33; spec/aql.md 7 asks for %dest).
+    assert report("receipt", "https://h/r?to=%dest&x=%da&").startswith(
+        "https://h/r?to=447700900123&x=447700900123&code=1&"
+    )
+    assert report("receipt", "https://h/r?to=%dest") == "https://h/r?to=447700900123"
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,32 @@ and money must add up (I8)."""
 import shutil
 import sqlite3
 import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from smsgw.store.records import FINAL_STATES
 
 
-def laws_of_the_store(database: Path) -> list[str]:
+@contextmanager
+def _opened(database: Path | str) -> Iterator[Any]:
+    """A connection of the driver's to a file of SQLite, or a database of PostgreSQL by its URL."""
+    if isinstance(database, Path):
+        with closing(sqlite3.connect(database)) as connection:
+            yield connection
+    else:
+        import psycopg
+
+        with psycopg.connect(database.replace("+psycopg", "")) as connection:
+            yield connection
+
+
+def laws_of_the_store(database: Path | str) -> list[str]:
     """What breaks I3 or I8 in the store, which is left as it is."""
+    if isinstance(database, str):
+        with _opened(database) as connection:
+            return _laws(connection)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, "copy.db")
         for suffix in ("", "-wal"):
@@ -18,21 +37,21 @@ def laws_of_the_store(database: Path) -> list[str]:
                 shutil.copy(f"{database}{suffix}", f"{copy}{suffix}")
         connection = sqlite3.connect(copy)
         try:
+            if connection.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
+                return ["the store is corrupt"]
             return _laws(connection)
         finally:
             connection.close()
 
 
-def _laws(connection: sqlite3.Connection) -> list[str]:
-    if connection.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
-        return ["the store is corrupt"]
+def _laws(connection: Any) -> list[str]:
     messages = {
         row[0]: row[1:]
         for row in connection.execute("SELECT id, direction, state, parts FROM message")
     }
     sums = "SELECT account, sum(amount) FROM ledger GROUP BY account"
-    balances = dict(connection.execute("SELECT account, amount FROM balance"))
-    if dict.fromkeys(balances, 0) | dict(connection.execute(sums)) != balances:
+    balances = dict(connection.execute("SELECT account, amount FROM balance").fetchall())
+    if dict.fromkeys(balances, 0) | dict(connection.execute(sums).fetchall()) != balances:
         return ["the ledger does not add up to the balances (I8)"]
     entries: dict[int, list[tuple[int, int]]] = {}
     for message, kind, part in connection.execute("SELECT message, kind, part FROM queue"):
@@ -57,19 +76,13 @@ def _laws(connection: sqlite3.Connection) -> list[str]:
     return lines
 
 
-def states(database: Path) -> dict[int, int]:
+def states(database: Path | str) -> dict[int, int]:
     """State of each message by id."""
-    connection = sqlite3.connect(database)
-    try:
-        return dict(connection.execute("SELECT id, state FROM message"))
-    finally:
-        connection.close()
+    with _opened(database) as connection:
+        return {row[0]: row[1] for row in connection.execute("SELECT id, state FROM message")}
 
 
-def entries(database: Path) -> int:
+def entries(database: Path | str) -> int:
     """How many queue entries there are."""
-    connection = sqlite3.connect(database)
-    try:
+    with _opened(database) as connection:
         return int(connection.execute("SELECT count(*) FROM queue").fetchone()[0])
-    finally:
-        connection.close()

@@ -30,6 +30,13 @@ name = "default"
 prefixes = [""]
 carriers = ["simulated"]
 """
+MMSC = """\
+[[carrier]]
+name = "mmsc"
+kind = "mm4"
+domain = "mms.example.net"
+host = "127.0.0.1"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +184,13 @@ def test_who_is_not_provisioned_is_told(gateway: GatewayProcess) -> None:
     """One line, and status 1."""
     with pytest.raises(AssertionError, match="there is no account or carrier nobody"):
         gateway.cli("trace", "nobody", "--seconds", "1")
+
+
+def test_a_carrier_of_kind_mm4_has_no_wire_view_and_that_is_told(gateway: GatewayProcess) -> None:
+    """It has no PDUs of SMPP to wait for."""
+    gateway.apply(PROVISIONING + MMSC)
+    with pytest.raises(AssertionError, match="carrier mmsc is of kind mm4; a trace shows SMPP"):
+        gateway.cli("trace", "mmsc", "--seconds", "1")
 
 
 def test_a_trace_ends_by_itself_and_is_audited(gateway: GatewayProcess) -> None:

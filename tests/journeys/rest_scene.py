@@ -33,6 +33,7 @@ class RestScene(Scene):
         script: SmscScript | None = None,
         own: Any = None,
         listen: Any = (),
+        public_url: str = "",
         **aerialink: Any,
     ) -> None:
         """Starts all of it; ``routes`` and ``own`` keys are of the account, ``listen`` more
@@ -46,8 +47,9 @@ class RestScene(Scene):
             http=Http(
                 listen=[f"tcp:{self.http_port}:interface=127.0.0.1", *listen],
                 admin=[f"tcp:{self.admin_port}:interface=127.0.0.1"],
+                public_url=public_url,
             ),
-            aerialink=Aerialink(allow_private_callbacks=True, **aerialink),
+            aerialink=Aerialink(**{"allow_private_callbacks": True, **aerialink}),
         )
         self.store = a_store(self)
         self.gateway = Gateway(config, self.store, reactor)

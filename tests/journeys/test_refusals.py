@@ -18,6 +18,7 @@ from smsgw.doors import FAILURES
 from smsgw.refusals import Reason
 from smsgw.service import Gateway
 from smsgw.smpp.constants import Tag
+from smsgw.smpp.pdu import DataSm, DistributionList, Pdu, SubmitMulti
 from smsgw.smpp.tlv import put
 from smsgw.store.journal import StoreFailed
 from smsgw.testing.esme import Esme
@@ -66,6 +67,7 @@ ACCOUNTS = "".join(
         _account("plain"),
         _account("strict", settings='senders = ["ACME"]'),
         _account("poor", settings='balance = "0.00"'),
+        _account("bare", settings="settings.aerialink.mms = false"),
         _account("slow", settings="rate = 0.01"),
         _account("small", settings="quota_day = 1"),
         _account("suspended", settings="suspended = true"),
@@ -103,6 +105,7 @@ class Row:
     headers: dict[str, str] = field(factory=dict)
     method: str = "POST"
     body: bytes = b""  # in place of the document
+    pdu: Pdu | None = None  # in place of the submit_sm
     peer: str = "127.0.0.1"
 
 
@@ -137,7 +140,11 @@ ROWS = [
     Row(*(R.TOO_MANY_LOGINS, 0x0D, 0x0D, 1032, 429), name="nobody", bind=1, peer=GUESSER),
     # What is asked.
     Row(*(R.BAD_REQUEST, None, None, 1010, 400), body=b'{"source": '),
-    Row(*(R.PARAMETER_MISSING, None, None, 1011, 400), rest={"messageText": None}),
+    Row(
+        *(R.PARAMETER_MISSING, 0xC3, None, 1011, 400),
+        rest={"messageText": None},
+        pdu=DataSm(source_addr=b"ACME", destination_addr=HANDSET.encode()),
+    ),
     Row(*(R.PARAMETER_INVALID, None, None, 1012, 400), rest={"dcs": "300"}),
     Row(
         *(R.UNSUPPORTED_FORMAT, None, None, 1013, 415),
@@ -196,12 +203,14 @@ ROWS = [
         rest={"destination": ",".join(str(447700900000 + n) for n in range(101))},
     ),
     Row(
-        *(R.UNKNOWN_LIST, None, None, 1042, 404),
+        *(R.UNKNOWN_LIST, 0x34, None, 1042, 404),
+        pdu=SubmitMulti(source_addr=b"ACME", dest_addresses=[DistributionList(b"nobody")]),
         rest={"destination": None, "listId": "6f1c1d8e-0000-7000-8000-000000000000"},
     ),
     # What the account may do.
     Row(
         *(R.NOT_ENABLED, None, None, 1033, 403),
+        name="bare",
         rest={"mediaUrl": "https://www.example.com/picture.jpg"},
     ),
     Row(*(R.NO_CREDIT, 0x45, 0x45, 1031, 402), name="poor"),
@@ -303,7 +312,10 @@ class RefusalTest(Scene):
             esme = await self.bound(port, row.name)
             with self.during(row.during):
                 for _ in range(row.times):
-                    answer = await esme.submit(**row.submit)
+                    if row.pdu is not None:
+                        answer = await esme.request(row.pdu)
+                    else:
+                        answer = await esme.submit(**row.submit)
                     status = answer.status
         return status
 

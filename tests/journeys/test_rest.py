@@ -4,17 +4,19 @@ with their retries, repeated requests (``spec/aerialink.md``)."""
 import csv
 import io
 import json
+import re
 from typing import Any
 from urllib.parse import urlencode
 from xml.etree import ElementTree
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
 
 from smsgw import signature
 from smsgw.testing.sinks import Answer, HttpSink
 from smsgw.text import gsm
-from tests.integration.scene import HANDSET, NUMBER, account
+from tests.integration.scene import HANDSET, NUMBER, account, post
 from tests.journeys.rest_scene import OTHER, RestScene
 
 
@@ -443,6 +445,23 @@ class Tries(RestScene):
         _, rows = await self.curl("/20100101/sms/report/?messageType=MT")
         assert list(csv.DictReader(io.StringIO(rows))) == []
 
+    async def test_the_currency_is_that_of_the_account_above(self) -> None:
+        """An account without one of its own has that of the nearest above it that has one."""
+        group = '[[account]]\nname = "group"\ncurrency = "EUR"\n'
+        await self.begin(routes=group, own={"parent": "group"})
+        tried = await self.send(dryRun=1)
+        found = tried["transactions"]["transaction"]
+        assert (found["price"], found["currency"]) == ("0.01", "EUR")
+
+    async def test_operators_are_told_of_a_duplicate(self) -> None:
+        """What ``smsgw route test`` says of a message that is refused because it is the second."""
+        await self.begin(own={"duplicate_window_s": 60})
+        asked = {"account": "acme", "from": NUMBER, "to": HANDSET, "text": "Hello"}
+        url = f"http://127.0.0.1:{self.admin_port}/admin/route"
+        assert (await deferToThread(post, url, asked))[1]["error"] == ""
+        assert (await self.send())["code"] == 10
+        assert "a duplicate" in (await deferToThread(post, url, asked))[1]["error"]
+
 
 class Webs(RestScene):
     """Requests from web pages, request ids, and what the gateway can be asked to allow."""
@@ -480,3 +499,74 @@ class Webs(RestScene):
         )
         sent = await self.get(f"/v4/messages/send?{query}")
         assert sent["code"] == 10
+
+
+class WorkedExamples(RestScene):
+    """Section 5 of ``spec/aerialink.md``, byte for byte but for ids and times."""
+
+    async def document(self, path: str, *arguments: str) -> str:
+        """The body of an answer, its GUIDs and times written as G and T."""
+        _, body = await self.curl(path, *arguments)
+        body = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "G", body)
+        return re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "T", body)
+
+    async def begin_american(self) -> None:
+        """An account of the United States whose code is that of the examples."""
+        await self.begin(own={"senders": ["12025550100"]})
+        await self.apply(
+            account(country="1", senders=["12025550100"]).replace(NUMBER, "12025550100"),
+            prune=False,
+        )
+
+    async def test_e_r20_an_opt_out_in_xml(self) -> None:
+        """E-R20, E-D9: the refused submission."""
+        await self.begin_american()
+        made = await self.get("/v4/lists", "-d", "name=out&type=optout&source=12025550100")
+        path = f"/v4/lists/{made['lists']['list']['listId']}/members"
+        await self.get(path, "-d", "numbers=12025550199")
+        form = "source=12025550100&destination=12025550199&messageText=Hello+world"
+        assert await self.document("/v4/messages.xml", "-d", form) == (
+            '<?xml version="1.0" encoding="UTF-8"?>\n'
+            "<aerialink><code>52</code><codeText>Opted Out</codeText><transactions><transaction>"
+            "<transactionGUID>G</transactionGUID><messageType>Submit</messageType>"
+            "<code>52</code><codeText>Opted Out</codeText>"
+            "<extendedStatusCode>30003</extendedStatusCode><messageState>REJECTD</messageState>"
+            "<source>12025550100</source><destination>12025550199</destination><parts>0</parts>"
+            "<clientReference/><submitDate>T</submitDate></transaction></transactions></aerialink>"
+        )
+
+    async def test_e_r24_errors(self) -> None:
+        """E-R24: the four of the example."""
+        await self.begin_american()
+        assert await self.document("/v4/lists", "-H", "Authorization:") == (
+            '{"aerialink":{"code":1001,"errorCode":"E100001","detail":"Credentials missing"}}'
+        )
+        assert await self.document("/v4/messages", "-d", "source=12025550100&messageText=x") == (
+            '{"aerialink":{"code":1011,"errorCode":"E200001",'
+            '"detail":"Parameter missing: destination"}}'
+        )
+        form = "source=12025550177&destination=12025550123&messageText=x"
+        assert (await self.document("/v4/messages.xml", "-d", form)).endswith(
+            "<aerialink><code>1022</code><errorCode>E200002</errorCode>"
+            "<detail>Source not provisioned: 12025550177</detail></aerialink>"
+        )
+        assert await self.document("/v4/messages/3f0c9b1e-7a52-4c1d-9e55-0d8c2f6a4b10") == (
+            '{"aerialink":{"code":1041,"errorCode":"E500001","detail":"Unknown transaction"}}'
+        )
+
+    async def test_lists(self) -> None:
+        """A list is made, and three numbers are added, one of which is none."""
+        await self.begin_american()
+        made = await self.document("/v4/lists", "-d", "name=spring&type=contact")
+        assert made.startswith(
+            '{"aerialink":{"code":10,"lists":{"list":{"listId":"G","name":"spring",'
+            '"type":"contact",'
+        )
+        listed = await self.get("/v4/lists")
+        [one] = [each for each in listed["lists"]["list"] if each["name"] == "spring"]
+        path = f"/v4/lists/{one['listId']}/members"
+        assert await self.document(path, "-d", "numbers=12025550123,12025550124,abc") == (
+            '{"aerialink":{"code":10,"members":{"member":['
+            '{"number":"12025550123","result":"added"},'
+            '{"number":"12025550124","result":"added"},{"number":"abc","result":"invalid"}]}}}'
+        )

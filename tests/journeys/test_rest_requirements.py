@@ -12,6 +12,8 @@ from xml.etree import ElementTree
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
+from smsgw.dialects import CodeWords
+from smsgw.http import rest_codes
 from smsgw.refusals import Reason
 from smsgw.testing.script import SmscScript
 from tests.integration.scene import HANDSET, NUMBER, account
@@ -21,6 +23,24 @@ from tests.running import free_ports
 
 FORM = urlencode({"source": NUMBER, "destination": HANDSET, "messageText": "Hello"})
 UNANSWERED = 3600.0
+
+
+class Codes(RestScene):
+    """The table of codes is data (4.1)."""
+
+    async def test_texts_and_statuses_are_those_of_the_configuration(self) -> None:
+        """Those that it does not name stay; the code is the same in any words."""
+        self.addCleanup(rest_codes.reword, {})
+        codes = {1023: CodeWords("Wrong number", 422), 50: CodeWords("No way")}
+        await self.begin(codes=codes)
+        status, body = await self.curl(
+            "/v4/messages", "-d", "source=ACME&destination=12&messageText=x"
+        )
+        fault = json.loads(body)["aerialink"]
+        assert (status, fault["code"]) == (422, 1023)
+        assert fault["detail"].startswith("Wrong number: ")
+        status, body = await self.curl("/v4/messages", "-d", f"source=ACME&destination={HANDSET}")
+        assert (status, json.loads(body)["aerialink"]["code"]) == (400, 1011)
 
 
 class RestCase(RestScene):
@@ -283,11 +303,14 @@ class Limits(RestCase):
     async def test_what_is_not_in_the_contract_is_1033(self) -> None:
         """Lists, lookup, MMS."""
         await self.begin()
-        off = "[account.settings.aerialink]\nlists = false\nlookup = false\n"
+        off = "[account.settings.aerialink]\nlists = false\nlookup = false\nmms = false\n"
         await self.apply(account() + off, prune=False)
         assert await self.refused("/v4/lists") == (403, 1033)
         assert await self.refused("/v4/numbers?numbers=1") == (403, 1033)
-        assert await self.refused("/v4/messages", "-d", FORM + "&subject=x") == (403, 1033)
+        assert await self.refused("/v4/messages", "-d", FORM + "&mediaUrl=http://a.b/c") == (
+            403,
+            1033,
+        )
 
     async def test_rights_of_a_login(self) -> None:
         """F-6: each resource is a right of its own."""

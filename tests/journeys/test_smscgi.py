@@ -74,7 +74,12 @@ class SmsCgiTest(Scene):
                 ],
             ),
             smtp=Smtp(relay=f"127.0.0.1:{relay}", relay_tls="none"),
-            aaisp=Aaisp(allow_private_callbacks=True, mail_progress=True),
+            aaisp=Aaisp(
+                allow_private_callbacks=True,
+                mail_progress=True,
+                fediverse_url=f"http://127.0.0.1:{self.sink_port}",
+                fediverse_token="token",
+            ),
         )
         self.gateway = Gateway(config, a_store(self), reactor)
         self.gateway.startService()
@@ -226,7 +231,7 @@ class SmsCgiTest(Scene):
         await self.reported("/dlr?me=1", f"/dlr?me=1&code=8&da={HANDSET}&id={id}")
 
     async def test_A_D40_on_the_way_and_delivered(self) -> None:
-        """8, 4 and 1, each once; what comes twice is told once."""
+        """8, 4 and 1, each once (A-R30, A-R31); what comes twice is told once."""
         north = await self.north(KEPT)
         answer = await self.ask(ud="x", srr=self.url("%code"))
         await self.reported("/dlr?8")
@@ -304,6 +309,35 @@ class SmsCgiTest(Scene):
         )
         assert time.endswith("+00:00")
         assert self.mail.mails[0].recipients == ["alice@example.com"]
+
+    async def test_A_R5_A_R8_A_R9_A_R10_A_R15_each_kind_of_target(self) -> None:
+        """A-R5, A-R7 to A-R10, A-R15: one message to a mailbox, a person of the fediverse, a
+        mobile, a URL and a SIM, all of them at once."""
+        north = await self.north()
+        sims = await self.smsc()
+        sim = "8944000000000000001"
+        url = f"http://127.0.0.1:{self.sink_port}/in"
+        targets = f"bob@example.com +@alice@social.example 447700900555 {sim} {url}"
+        number = f'address = "{NUMBER}"\n'
+        await self.apply(
+            ACCOUNT.replace(number, f'{number}targets = "{targets}"\n'),
+            carrier("north", north.port),
+            carrier("sims", sims.port),
+            route("north"),
+            route("sims", name="sims") + "sim = true\n",
+        )
+        await sims.smsc.bound()
+        north.smsc.mobile_originated(HANDSET, NUMBER, "Hi all")
+        await self.mail.when(lambda: len(self.mail.mails) == 1)
+        await self.sink.when(lambda: len(self.sink.requests) == 2)
+        await north.smsc.arrived(1)
+        await sims.smsc.arrived(1)
+        assert self.mail.mails[0].recipients == ["bob@example.com"]
+        post, toot = sorted(self.sink.requests, key=lambda one: one.target != "/in")
+        assert post.fields["ud"] == "Hi all"
+        assert toot.fields["status"] == f"@alice@social.example SMS from +{HANDSET}: Hi all"
+        assert [pdu.destination_addr for pdu in north.smsc.submits] == [b"447700900555"]
+        assert [pdu.destination_addr for pdu in sims.smsc.submits] == [sim.encode()]
 
     async def test_a_connection_is_kept(self) -> None:
         """Two requests by one connection, as curl counts them."""

@@ -6,9 +6,9 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
-from smsgw import service
 from smsgw.config import Config
-from smsgw.service import Gateway
+from smsgw.service import Gateway, parts
+from smsgw.service import gateway as living
 from smsgw.store.secrets import hash_password
 from tests.journals import SynchronousJournal, a_store
 
@@ -41,8 +41,8 @@ carriers = ["north"]
 
 def a_gateway(test: TestCase) -> Gateway:
     """A gateway with an empty store; ``gateway.journal`` is a ``SynchronousJournal``."""
-    test.patch(service, "Journal", lambda engine, _: SynchronousJournal(engine))
-    test.patch(service, "deferToThread", lambda f, *a, **k: succeed(f(*a, **k)))
+    test.patch(parts, "Journal", lambda engine, _: SynchronousJournal(engine))
+    test.patch(living, "deferToThread", lambda f, *a, **k: succeed(f(*a, **k)))
     gateway = Gateway(Config(), a_store(test), Clock())
     test.addCleanup(gateway.journal.stop)
     return gateway

@@ -6,10 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from prometheus_client import generate_latest
+from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
+from smsgw.amqp.address import parse_address
 from smsgw.config import Config
+from smsgw.identities import Identities
 from smsgw.operate.metrics import Metrics
+from smsgw.queues.broker import BrokerQueues
+from smsgw.queues.wire import BrokerWire
 from tests.operate.gateways import a_gateway
 
 ROOT = Path(__file__).parents[2]
@@ -17,6 +22,7 @@ SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("",), "gauge
 LABELS = {
     "account",
     "carrier",
+    "code",
     "dialect",
     "instance",
     "interface",
@@ -36,7 +42,12 @@ class DashboardTests(TestCase):
         text = (ROOT / "etc" / "grafana" / "smsgw.json").read_text()
         self.dashboard: dict[str, Any] = json.loads(text)
         self.panels = [one for one in self.dashboard["panels"] if one["type"] != "row"]
-        exposed = generate_latest(Metrics(a_gateway(self)).registry).decode()
+        gateway = a_gateway(self)
+        gateway.wire = BrokerWire(parse_address("amqp://127.0.0.1"), reactor)
+        gateway.queues = BrokerQueues(
+            gateway.journal, gateway.known, gateway.reactor, gateway.wire, Identities().allot
+        )
+        exposed = generate_latest(Metrics(gateway).registry).decode()
         self.exposed = {
             name + suffix: kind
             for name, kind in re.findall(r"^# TYPE (\w+) (\w+)$", exposed, re.MULTILINE)

@@ -3,9 +3,11 @@
 from typing import Any
 
 from prometheus_client import generate_latest
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
-from smsgw.flow.send import CarrierSide
+from smsgw.flow.carrier import CarrierSide
 from smsgw.http.site import Site
 from smsgw.login import Login
 from smsgw.message import Message, MessageState, Receipt
@@ -15,8 +17,13 @@ from smsgw.operate.operator import QueueView
 from smsgw.operate.sampler import LAG_S, QUEUES_S
 from smsgw.smpp.pdu import DeliverSm
 from smsgw.smpp.receipt import format_text
+from smsgw.smtp.client import Mail, Place, Result
+from smsgw.smtp.outgoing import Outgoing
 from tests.flow.journey import FakeLink, FakeSession
 from tests.operate.gateways import a_gateway, provision
+from tests.smtp.wire import Server
+
+_CODES = ("500", "503", "535")
 
 
 class MetricsTests(TestCase):
@@ -174,6 +181,37 @@ class MetricsTests(TestCase):
         self.gateway.listeners.sites += [first, second]
         assert self.value("smsgw_http_answers_total", dialect="rest", status="200") == 3
         assert self.value("smsgw_http_answers_total", dialect="none", status="400") == 1
+
+    def test_mail_is_counted_by_what_was_said(self) -> None:
+        """Clients, mails taken, refusals by code, failed logins; recipients of mails sent, and the
+        connections for them."""
+        server = Server()
+        self.gateway.listeners.smtp.append(server.factory)
+        client = server.connect()
+        client.begin()
+        client.send(b"hello\r\n.\r\n")
+        client.say("NO SUCH", "RCPT TO:<x@y.example>", "AUTH PLAIN AGEAYg==")
+        assert self.value("smsgw_smtp_connections") == 1
+        assert self.value("smsgw_smtp_opened_total") == 1
+        assert self.value("smsgw_smtp_mails_total") == 1
+        assert self.value("smsgw_smtp_logins_failed_total") == 1
+        codes = {code: self.value("smsgw_smtp_refusals_total", code=code) for code in _CODES}
+        assert codes == dict.fromkeys(_CODES, 1.0)
+        server.connect("203.0.113.9")
+        assert self.value("smsgw_smtp_refusals_total", code="554") == 1
+        self.gateway.exchange.results[Result.TEMPORARY] += 2
+        assert self.value("smsgw_smtp_sent_total", result="temporary") == 2
+        assert self.value("smsgw_smtp_sent_total", result="delivered") == 0
+        exchange = self.gateway.exchange
+        outgoing = Outgoing(Clock(), Deferred, "mms.example.com", results=exchange.results)
+        exchange._known[Place("192.0.2.1"), "mms.example.net"] = outgoing
+        sent = outgoing.send(Mail("a@b.example", ["c@mms.example.net"], b"x\r\n"))
+        assert self.value("smsgw_smtp_out_waiting") == 1
+        assert self.value("smsgw_smtp_out_connections", state="connecting") == 1
+        assert self.value("smsgw_smtp_out_connections", state="idle") == 0
+        outgoing.stop()
+        assert self.successResultOf(sent)["c@mms.example.net"].result == Result.TEMPORARY
+        assert self.value("smsgw_smtp_sent_total", result="temporary") == 3
 
     def test_series_are_bounded(self) -> None:
         """Accounts beyond the most are summed up, and those that have a series keep it."""

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from twisted.scripts.twistd import ServerOptions
 
-from smsgw import service
 from smsgw.operate import log
+from smsgw.service import gateway
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,7 +45,7 @@ def test_a_stop_has_the_time_that_it_needs(unit: ConfigParser) -> None:
     """SIGTERM drains: ESMEs, HTTP and carriers one after the other."""
     section = unit["Service"]
     assert section["KillSignal"] == "SIGTERM"
-    assert int(section["TimeoutStopSec"]) > 3 * service._DRAIN_S
+    assert int(section["TimeoutStopSec"]) > 3 * gateway._DRAIN_S
     assert section["Restart"] == "always"
     assert int(section["LimitNOFILE"]) >= 65_536
 

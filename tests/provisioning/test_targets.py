@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smsgw.provisioning import ProvisioningError, parse
 from smsgw.provisioning.accounts import Account, Number
 from smsgw.provisioning.targets import (
     Target,
@@ -109,6 +110,29 @@ def test_any_text_is_a_target_or_refused(text: str) -> None:
 
 def number(*targets: str, **fields: str) -> Number:
     return Number("447700900000", list(targets), **fields)
+
+
+def test_a_text_is_a_list_of_targets_too() -> None:
+    """A-R1, A-D1: separated by blanks, tabs or line ends; at most 20 of 500 characters each."""
+
+    def parsed_of(targets: str) -> list[str]:
+        text = f'[[account]]\nname = "a"\n[[account.number]]\naddress = "441134960001"\n{targets}\n'
+        return parse(text, "p.toml").accounts["a"].number[0].targets
+
+    url = "https://a.example/" + "x" * 482
+    assert parsed_of(f'targets = "a@b.example  *{url[:-1]}\\t\\n+@a@b.example"') == [
+        "a@b.example",
+        f"*{url[:-1]}",
+        "+@a@b.example",
+    ]
+    assert len(parsed_of(f'targets = "{" ".join(f"a{n}@b.example" for n in range(20))}"')) == 20
+    for wrong in (
+        f'targets = "{" ".join(f"a{n}@b.example" for n in range(21))}"',
+        f'targets = "a@b.example *{url}"',
+        'targets = "a@b.example foo"',
+    ):
+        with pytest.raises(ProvisioningError):
+            parsed_of(wrong)
 
 
 def test_each_target_gets_a_message_once() -> None:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from smsgw.toml_lines import Path, positions
+from smsgw.toml.lines import Path, positions
 
 Check = Callable[[Any], Any]
 T = TypeVar("T")
@@ -167,9 +167,14 @@ def choices(allowed: Sequence[str | bool]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-def list_of(item: dict[str, Any], least: int = 0, right: str = "a list") -> dict[str, Any]:
-    """A list of at least ``least`` values that each pass the check of ``item``."""
-    return {"items": item["check"], "least": least, "right": right}
+def list_of(
+    item: dict[str, Any], least: int = 0, right: str = "a list", words: bool = False
+) -> dict[str, Any]:
+    """A list of at least ``least`` values that each pass the check of ``item``.
+
+    With ``words`` a text is the list of its words.
+    """
+    return {"items": item["check"], "least": least, "right": right, "words": words}
 
 
 def decimal(places: int) -> dict[str, Any]:
@@ -304,6 +309,8 @@ class Reader:
         return self._checked(metadata["check"], value, path)
 
     def _list(self, metadata: Any, value: Any, path: Path) -> list[Any]:
+        if metadata["words"] and isinstance(value, str):
+            value = value.split()
         if not isinstance(value, list) or len(value) < metadata["least"]:
             empty = isinstance(value, list)
             what = "the list is empty" if empty else f"{shown(value)} is not allowed"
