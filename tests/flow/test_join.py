@@ -316,7 +316,7 @@ CODINGS = st.sampled_from([0, 1, 3, 5, 6, 7, 8, 10, 13, 14, 0x10, 0x18, 0xF0, 0x
 
 
 @given(st.data(), CODINGS, st.text(min_size=1), st.integers(0, 255))
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_any_text_in_any_coding_survives_split_and_join(
     data: st.DataObject, data_coding: int, text: str, reference: int
 ) -> None:

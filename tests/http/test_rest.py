@@ -1112,7 +1112,7 @@ NAMES = st.sampled_from(
 LIKELY = st.sampled_from(["", "0", "1", 0, 8, 240, True, "12025550123", "0500", "2026-03-14", "é"])
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(st.dictionaries(NAMES, LIKELY | JSON_VALUES, max_size=8), st.booleans())
 def test_any_parameters_get_an_answer(parameters: dict[str, Any], complete: bool) -> None:
     """A client's fault is a 4xx, never a 500."""
@@ -1121,7 +1121,7 @@ def test_any_parameters_get_an_answer(parameters: dict[str, Any], complete: bool
     assert status in (200, 400, 403, 404), document
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(
     st.binary(max_size=200),
     st.sampled_from(

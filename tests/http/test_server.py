@@ -658,7 +658,7 @@ def spoken(pieces: list[bytes]) -> bytes:
     return b"\r\n".join(line for line in lines if not line.startswith(b"Date: "))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(st.lists(st.integers(0, len(STREAM)), max_size=30))
 def test_answers_do_not_depend_on_how_the_octets_arrive(places: list[int]) -> None:
     """The same stream in any cut gets the same answers."""
@@ -683,7 +683,7 @@ FRAGMENTS = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=100)
 @given(
     st.lists(FRAGMENTS | st.binary(max_size=40), max_size=20).map(b"".join),
     st.lists(st.integers(0, 1000), max_size=6),
