@@ -221,24 +221,36 @@ class Gateway:
     ) -> None:
         """``rules``: what a message has to pass, "" (nothing), "priced" or "all"; ``store`` and
         ``broker`` are URLs, a file of SQLite and none unless they are given."""
-        RESULTS.mkdir(exist_ok=True)
-        # Beside the results, so that the store is on a disk and not in memory as /tmp may be.
-        self.folder = Path(tempfile.mkdtemp(prefix="run-", dir=RESULTS))
-        self.keep = keep
         self.smpp, self.http = free_port(), free_port()
-        self.config = self.folder / "smsgw.toml"
-        self.config.write_text(
-            _CONFIG.format(
-                folder=self.folder,
-                smpp=self.smpp,
-                http=self.http,
-                store=store or f"sqlite:///{self.folder}/smsgw.db",
-                broker=broker,
-            ),
-            "utf-8",
+        folder = self._folder(keep)
+        config = _CONFIG.format(
+            folder=folder,
+            smpp=self.smpp,
+            http=self.http,
+            store=store or f"sqlite:///{folder}/smsgw.db",
+            broker=broker,
         )
+        self._start(config, provisioning(carrier, window, binds, rules))
+        if rules:
+            try:
+                self._lists()
+            except Failed:
+                self.stop()
+                raise
+
+    def _folder(self, keep: bool) -> Path:
+        """Makes its folder: beside the results, so that the store is on a disk and not in memory
+        as /tmp may be."""
+        RESULTS.mkdir(exist_ok=True)
+        self.keep = keep
+        self.folder = Path(tempfile.mkdtemp(prefix="run-", dir=RESULTS))
+        return self.folder
+
+    def _start(self, config: str, provisioned: str) -> None:
+        self.config = self.folder / "smsgw.toml"
+        self.config.write_text(config, "utf-8")
         file = self.folder / "provisioning.toml"
-        file.write_text(provisioning(carrier, window, binds, rules), "utf-8")
+        file.write_text(provisioned, "utf-8")
         self.log = self.folder / "gateway.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -251,8 +263,6 @@ class Gateway:
         try:
             self._listening()
             self._smsgw("apply", "--yes", str(file))
-            if rules:
-                self._lists()
         except Failed:
             self.stop()
             raise

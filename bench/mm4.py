@@ -4,13 +4,11 @@ and brought to the carrier; and what memory 100 connections with mails of 5 MB t
 import json
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
-from bench.gateway import RESULTS, ROOT, Failed, Gateway, environment, free_port
+from bench.gateway import ROOT, Failed, Gateway, environment, free_port
 
 _CONFIG = """\
 [store]
@@ -56,29 +54,10 @@ class Mm4Gateway(Gateway):
     """A gateway that speaks MM4 only."""
 
     def __init__(self, carrier: int, keep: bool = False) -> None:
-        RESULTS.mkdir(exist_ok=True)
-        self.folder = Path(tempfile.mkdtemp(prefix="run-", dir=RESULTS))
-        self.keep = keep
         self.smpp = self.http = self.smtp = free_port()
-        self.config = self.folder / "smsgw.toml"
-        self.config.write_text(_CONFIG.format(folder=self.folder, smtp=self.smtp), "utf-8")
-        file = self.folder / "provisioning.toml"
-        file.write_text(_PROVISIONING.format(carrier=carrier), "utf-8")
-        self.log = self.folder / "gateway.log"
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [self._twistd(), "-n", "--pidfile=", "smsgw", "-c", str(self.config)],
-                cwd=self.folder,
-                env=environment(),
-                stdout=log,
-                stderr=log,
-            )
-        try:
-            self._listening()
-            self._smsgw("apply", "--yes", str(file))
-        except Failed:
-            self.stop()
-            raise
+        folder = self._folder(keep)
+        config = _CONFIG.format(folder=folder, smtp=self.smtp)
+        self._start(config, _PROVISIONING.format(carrier=carrier))
 
 
 class Mm4Sink:

@@ -300,7 +300,8 @@ class Gateway(Parts, Service):
         self.media.stop()
         if self.wire is not None:
             await self._ended("broker", self.wire.stop)
-        await self._ended("store", self.journal.stop)
+        # However long it takes: while its thread writes, no other process may open the store.
+        await self.journal.stop()
         close_store(self._engine)
 
     async def _ended(self, what: str, stop: Callable[..., Any], *arguments: Any) -> None:

@@ -19,8 +19,8 @@ PAGE = ROOT / "docs" / "protocols" / "smpp-conformance.md"
 REQUIRED = (
     *(f"L-R{number}" for number in range(1, 29)),
     *(f"L-D{number}" for number in range(1, 30)),
-    *(f"W-R{number}" for number in range(1, 9)),
-    *(f"W-D{number}" for number in range(1, 6)),
+    *(f"W-R{number}" for number in range(1, 31)),
+    *(f"W-D{number}" for number in range(1, 33)),
     *(f"E-D{number}" for number in range(22, 30)),
     *(f"R{number}" for number in range(1, 15)),
 )

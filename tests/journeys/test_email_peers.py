@@ -2,11 +2,9 @@
 
 import mailbox
 import os
-import pwd
 import shutil
 import smtplib
 import subprocess
-import time
 from email.message import Message
 from email.policy import SMTP
 from pathlib import Path
@@ -17,13 +15,12 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
+from tests import postfix
 from tests.folders import temporary_folder
 from tests.integration.books import until
 from tests.integration.scene import HANDSET, NUMBER, SECRET
 from tests.journeys.email_scene import ALICE, MMS, SMS, EmailCase, letter
 from tests.journeys.mm4_scene import GIF
-from tests.running import free_ports
-from tests.smtp.test_real_peers import MASTER
 
 
 def run(*command: str) -> "Deferred[subprocess.CompletedProcess[bytes]]":
@@ -70,35 +67,6 @@ class Swaks(EmailCase):
         assert parts["text/plain"].strip() == b"Look"
 
 
-MAIN = """
-compatibility_level = 3.6
-queue_directory = {folder}/spool
-data_directory = {folder}/data
-command_directory = /usr/sbin
-daemon_directory = /usr/lib/postfix/sbin
-mail_owner = postfix
-setgid_group = postdrop
-myhostname = mx.example.org
-mydestination =
-mynetworks = 127.0.0.0/8
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-relay_domains = sms.example.com
-transport_maps = inline:{{ sms.example.com=smtp:[127.0.0.1]:{next} }}
-virtual_mailbox_domains = example.org
-virtual_mailbox_base = {folder}/mail
-virtual_mailbox_maps = static:box
-virtual_uid_maps = static:{uid}
-virtual_gid_maps = static:{gid}
-smtpd_recipient_restrictions = reject_unauth_destination
-maillog_file = /dev/stdout
-maillog_file_prefixes = /dev
-alias_maps =
-alias_database =
-recipient_delimiter =
-"""
-
-
 @pytest.mark.skipif(
     shutil.which("postfix") is None or os.geteuid() != 0, reason="Postfix is not installed"
 )
@@ -109,33 +77,8 @@ class Postfix(EmailCase):
 
     async def relay(self) -> int:
         """Starts it, and waits for its greeting."""
-        user = pwd.getpwnam("postfix")
-        (self.port,) = free_ports(1)
-        self.folder = folder = Path(temporary_folder(self))
-        folder.chmod(0o755)
-        for name in ("spool", "data", "mail", "etc"):
-            (folder / name).mkdir()
-        for name in ("data", "mail"):
-            os.chown(folder / name, user.pw_uid, user.pw_gid)
-        values = {"folder": folder, "next": self.mail_port, "port": self.port}
-        main = MAIN.format(**values, uid=user.pw_uid, gid=user.pw_gid)
-        (folder / "etc" / "main.cf").write_text(main)
-        (folder / "etc" / "master.cf").write_text(MASTER.format(**values))
-        made = await run("postfix", "-c", str(folder / "etc"), "start")
-        assert made.returncode == 0, made.stdout.decode()
-        self.addCleanup(run, "postfix", "-c", str(folder / "etc"), "stop")
-
-        def greeted() -> None:
-            until = time.monotonic() + 20
-            while True:
-                try:
-                    smtplib.SMTP("127.0.0.1", self.port).quit()
-                    return
-                except OSError:
-                    assert time.monotonic() < until
-                    time.sleep(0.05)
-
-        await deferToThread(greeted)
+        self.folder = Path(temporary_folder(self))
+        self.port = await postfix.start(self, self.folder, "example.org", SMS, self.mail_port)
         return self.port
 
     def box(self) -> list[Message]:

@@ -28,9 +28,9 @@ from smsgw.smtp.replies import Reply
 from smsgw.smtp.server import SmtpServerFactory
 from smsgw.store.secrets import hash_password
 from smsgw.testing.peer import Watch
+from tests import postfix
 from tests.folders import temporary_folder
 from tests.outside import certificate, pem
-from tests.running import free_ports
 from tests.smtp.wire import NUMBER, PASSWORD, at_once, provisioned, refused
 
 PROVISIONED = f"""
@@ -187,54 +187,11 @@ class Starttls(RealCase):
         assert all(not envelope.content.in_file for envelope, _ in self.box.mails)  # closed
 
 
-MAIN = """
-compatibility_level = 3.6
-queue_directory = {folder}/spool
-data_directory = {folder}/data
-command_directory = /usr/sbin
-daemon_directory = /usr/lib/postfix/sbin
-mail_owner = postfix
-setgid_group = postdrop
-myhostname = mms.example.net
-mydestination =
-mynetworks = 127.0.0.0/8
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-relay_domains = mms.example.com
-transport_maps = inline:{{ mms.example.com=smtp:[127.0.0.1]:{next} }}
-virtual_mailbox_domains = mms.example.net
-virtual_mailbox_base = {folder}/mail
-virtual_mailbox_maps = static:box
-virtual_uid_maps = static:{uid}
-virtual_gid_maps = static:{gid}
+TLS = """
 smtpd_tls_cert_file = {folder}/pem
 smtpd_tls_key_file = {folder}/pem
 smtpd_tls_security_level = may
 smtp_tls_security_level = encrypt
-smtpd_recipient_restrictions = reject_unauth_destination
-maillog_file = /dev/stdout
-maillog_file_prefixes = /dev
-alias_maps =
-alias_database =
-recipient_delimiter =
-"""
-MASTER = """
-127.0.0.1:{port} inet n - n - - smtpd
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-proxymap unix - - n - - proxymap
-smtp unix - - n - - smtp
-relay unix - - n - - smtp
-error unix - - n - - error
-retry unix - - n - - error
-virtual unix - n n - - virtual
-anvil unix - - n - 1 anvil
-tlsmgr unix - - n 1000? 1 tlsmgr
-postlog unix-dgram n - n - 1 postlogd
 """
 
 
@@ -247,39 +204,10 @@ class Postfix(RealCase):
     async def begin(self) -> None:
         """Starts it, and waits for its greeting."""
         await super().begin()
-        import pwd
-
-        user = pwd.getpwnam("postfix")
-        (self.port,) = free_ports(1)
-        folder = self.folder
-        os.chmod(folder, 0o755)
-        for name in ("spool", "data", "mail", "etc"):
-            (folder / name).mkdir()
-        for name in ("data", "mail"):
-            os.chown(folder / name, user.pw_uid, user.pw_gid)
-        values = {"folder": folder, "next": self.ports[0], "port": self.port}
-        main = MAIN.format(**values, uid=user.pw_uid, gid=user.pw_gid)
-        (folder / "etc" / "main.cf").write_text(main)
-        (folder / "etc" / "master.cf").write_text(MASTER.format(**values))
-        made = await self.run_tool("postfix", "-c", str(folder / "etc"), "start")
-        assert made.returncode == 0, made.stdout.decode()
-        self.addCleanup(self.end)
-
-        def greeted() -> None:
-            until = time.monotonic() + 20
-            while True:
-                try:
-                    smtplib.SMTP("127.0.0.1", self.port).quit()
-                    return
-                except OSError:
-                    assert time.monotonic() < until
-                    time.sleep(0.05)
-
-        await deferToThread(greeted)
-
-    def end(self) -> Deferred[Any]:
-        """Stops the one of this folder."""
-        return self.run_tool("postfix", "-c", str(self.folder / "etc"), "stop")
+        tls = TLS.format(folder=self.folder)
+        self.port = await postfix.start(
+            self, self.folder, "mms.example.net", "mms.example.com", self.ports[0], tls
+        )
 
     async def test_as_client(self) -> None:
         """It relays a mail to the gateway, over STARTTLS, and the gateway takes it."""
