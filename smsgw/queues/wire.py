@@ -10,15 +10,20 @@ second before it was killed, yet still lists it; a consumer gets no answer, or a
 (541), and a batch is never confirmed. Such a one is deleted and made anew; what was published and
 not answered for is published again.
 
+Queues are asked for all at once. When the connection is closed meanwhile, it was one of those that
+have no answer: the *young* ones, which were made shortly before the broker was lost, or else they
+are asked for one after the other from then on. Young ones have less time to answer, too.
+
 Whatever is asked is answered within ``answer_s``, or taken for failed. A connection on which no
 channel is opened in that time answers nothing else either, and is made anew.
 """
 
+from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Protocol
 
-from attrs import define
+from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredLock, TimeoutError, fail, gatherResults
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
@@ -27,7 +32,13 @@ from smsgw.amqp.address import Address
 from smsgw.amqp.channel import Channel
 from smsgw.amqp.client import BrokerClient
 from smsgw.amqp.connection import Connection
-from smsgw.amqp.errors import AmqpError, ConnectionClosed, ConnectionLost, NotFound
+from smsgw.amqp.errors import (
+    AmqpError,
+    ChannelClosed,
+    ConnectionClosed,
+    ConnectionLost,
+    NotFound,
+)
 from smsgw.amqp.frames import Delivery
 from smsgw.amqp.topology import Conflict, Queue, Topology
 from smsgw.provisioning.targets import masked
@@ -40,6 +51,8 @@ _log = Logger()
 PREFETCH = 500  # batches of one queue under way here
 WINDOW = 1_000  # batches unconfirmed
 ANSWER_S = 10.0  # for what is asked about a queue
+SOON_S = 4.0  # for what is asked about a young one, after the broker was lost
+YOUNG_S = 30.0  # a queue is, when it was made; a loss may be noticed two heartbeats late
 LINGER_S = 60.0
 _AGAIN_S = 1.0
 _INTERNAL_ERROR = 541
@@ -64,7 +77,9 @@ class _Attended:
     channel: Channel | None = None
     lingering: IDelayedCall | None = None
     again: IDelayedCall | None = None  # it is begun then
-    broken: bool = False  # it was being asked for when the broker closed the connection
+    broken: bool = False  # it gave no answer, or was asked for as the broker closed the connection
+    alone: bool = False  # it may have been: it is asked for with no other of these
+    asking: DeferredLock = field(factory=DeferredLock)
 
 
 class BrokerWire:
@@ -87,8 +102,13 @@ class BrokerWire:
         self._attended: dict[str, _Attended] = {}
         self._making: dict[str, DeferredLock] = {}
         self._mending: set[str] = set()
-        # One question at a time: a connection that is closed must say for which.
-        self._asking = DeferredLock()
+        self._young: deque[tuple[float, str]] = deque()  # when they were made
+        self._suspects: set[str] = set()  # young when the broker was lost, and not heard of since
+        self._doubted: dict[str, IDelayedCall] = {}  # of those, what a batch is on its way to
+        self._asked: set[_Attended] = set()  # without an answer yet
+        self._one_by_one = DeferredLock()
+        self._late: Connection | None = None  # on which an answer did not come in time
+        self._blamed: Connection | None = None  # for whose end it is settled who may have caused it
         # For operators, since the start.
         self.parked = 0
 
@@ -104,6 +124,7 @@ class BrokerWire:
                 if call is not None and call.active():
                     call.cancel()
         self._attended.clear()
+        self._trust_nothing()
         return gatherResults([self.publishing.stopService(), self.consuming.stopService()])
 
     @property
@@ -139,6 +160,32 @@ class BrokerWire:
 
     def _unpublishing(self) -> None:
         self._channel = None
+        self._trust_nothing()
+        self._suspect()
+
+    def _trust_nothing(self) -> None:
+        """What was on its way has no answer any more."""
+        for call in self._doubted.values():
+            call.cancel()
+        self._doubted.clear()
+
+    def _suspect(self) -> None:
+        """The broker is lost: what was made shortly before may be broken."""
+        self._forget_old()
+        self._suspects.update(queue for _, queue in self._young)
+        self._young.clear()
+
+    def _forget_old(self) -> None:
+        before = self._reactor.seconds() - YOUNG_S
+        while self._young and self._young[0][0] < before:
+            self._young.popleft()
+
+    def _works(self, queue: str) -> None:
+        """It has answered, or is new."""
+        self._suspects.discard(queue)
+        call = self._doubted.pop(queue, None)
+        if call is not None:
+            call.cancel()
 
     def _go(self) -> None:
         if self.told is not None:
@@ -171,7 +218,17 @@ class BrokerWire:
         channel = self._channel
         if channel is None:
             return fail(ConnectionLost("there is no connection"))
-        return channel.publish("", self.name(queue), body)
+        done = channel.publish("", self.name(queue), body)
+        if self._suspects and queue in self._suspects:
+            if queue not in self._doubted:
+                self._doubted[queue] = self._reactor.callLater(SOON_S, self._unconfirmed, queue)
+            done.addCallback(lambda _: self._works(queue))
+        return done
+
+    def _unconfirmed(self, queue: str) -> None:
+        del self._doubted[queue]
+        if queue in self._suspects and not self.blocked:
+            self.mend(queue)
 
     def make(self, queue: str) -> "Deferred[None]":
         """See ``outbox.Publisher``."""
@@ -182,20 +239,13 @@ class BrokerWire:
 
     def mend(self, queue: str) -> None:
         """See ``arriving.Wire``."""
-        connection = self.publishing.connection
+        # The broker does not read the other one while a batch there goes nowhere.
+        connection = self.consuming.connection
         if connection is not None and queue not in self._mending:
             self._mending.add(queue)
             made = Deferred.fromCoroutine(self._make(connection, queue, broken=True))
             made.addErrback(lambda failure: _log.warn("not made anew: {why}", why=failure.value))
             made.addCallback(lambda _: self._mending.discard(queue))
-
-    async def _publish_again(self, connection: Connection) -> None:
-        """What is not answered for fails, and so goes back to the outbox."""
-        channel, self._channel = self._channel, None
-        if channel is not None and connection is self.publishing.connection:
-            self._close(channel)
-            self._channel = await self._open(connection, confirms=True, window=WINDOW)
-            self._room_asked = False
 
     # What is there
 
@@ -224,13 +274,19 @@ class BrokerWire:
                 self._close(channel)
                 publishing = self.publishing.connection
                 if self.unconfirmed and publishing is not None:
-                    await self._publish_again(publishing)
+                    # Nothing more is read there: a new one takes what goes back to the outbox.
+                    publishing.end(ConnectionLost("batches for a broken queue"))
             elif await self._is_there(connection, form.name):
                 return
             if self.told is not None:
                 await self.told.lost(queue)
             await self._answer(Topology(queues=(form,)).declare(connection))
+            self._forget_old()
+            self._young.append((self._reactor.seconds(), queue))
+            self._works(queue)
         one = self._attended.get(queue)
+        if one is not None:
+            one.broken = False
         if one is not None and one.channel is not None and self.consuming.connection is not None:
             # RabbitMQ does not always tell the consumer of a queue that is made anew at once.
             self._renew(one, self.consuming.connection)
@@ -245,9 +301,9 @@ class BrokerWire:
         self._close(channel)
         return True
 
-    async def _answer(self, asked: Awaitable[Any]) -> Any:
+    async def _answer(self, asked: Awaitable[Any], within: float | None = None) -> Any:
         done = Deferred.fromCoroutine(_awaited(asked))
-        return await done.addTimeout(self.answer_s, self._reactor)
+        return await done.addTimeout(within or self.answer_s, self._reactor)
 
     # Consuming
 
@@ -257,6 +313,7 @@ class BrokerWire:
         self._reactor.callLater(0, self._attend_all, connection)
 
     def _unconsuming(self) -> None:
+        self._suspect()
         for one in self._attended.values():
             one.channel = None
 
@@ -323,33 +380,62 @@ class BrokerWire:
             )
 
     async def _consume(self, one: _Attended, connection: Connection) -> None:
-        async with self._asking:
+        async with one.asking:
             if one.channel is not None or self._attended.get(one.queue) is not one:
                 return
-            broken, one.broken = one.broken, False
-            await self._make(connection, one.queue, broken)
-            channel = await self._open(connection, prefetch=PREFETCH)
-            one.channel = channel
-            try:
-                await self._answer(
-                    channel.consume(
-                        self.name(one.queue),
-                        partial(self._take, one, channel),
-                        lambda reason: self._cancelled(one, channel),
-                    )
-                )
-            except (TimeoutError, ConnectionClosed) as error:
+            await self._make(connection, one.queue, one.broken)
+            if one.alone:
+                async with self._one_by_one:
+                    await self._ask(one, connection)
+            else:
+                await self._ask(one, connection)
+
+    async def _ask(self, one: _Attended, connection: Connection) -> None:
+        within = min(SOON_S, self.answer_s) if one.queue in self._suspects else self.answer_s
+        channel = await self._open(connection, prefetch=PREFETCH)
+        one.channel = channel
+        asked = channel.consume(
+            self.name(one.queue),
+            partial(self._take, one, channel),
+            lambda reason: self._cancelled(one, channel, reason),
+        )
+        self._asked.add(one)
+        try:
+            await self._answer(asked, within)
+        except TimeoutError:
+            self._late = connection
+            if one.channel is channel:  # not made anew meanwhile
                 one.channel = None
-                one.broken = not isinstance(error, ConnectionClosed) or (
-                    error.code == _INTERNAL_ERROR
-                )
-                self._close(channel)
-                raise
-            except AmqpError:
+                one.broken = True
+            self._close(channel)
+            raise
+        except AmqpError as error:
+            if isinstance(error, ConnectionClosed) and error.code == _INTERNAL_ERROR:
+                self._blame(connection)
+            if one.channel is channel:
                 one.channel = None
-                raise
+            raise
+        finally:
+            self._asked.discard(one)
+        one.alone = False
+        self._works(one.queue)
         if self._attended.get(one.queue) is not one:  # left while it was begun
             self._close(channel)
+
+    def _blame(self, connection: Connection) -> None:
+        """The broker closed the connection for a fault of its own: which queue was it?"""
+        if self._blamed is connection:
+            return
+        self._blamed = connection
+        asked = list(self._asked)
+        young = [one for one in asked if one.queue in self._suspects]
+        # What did not answer in time is known already, and may end the connection still.
+        if self._late is not connection and (young or len(asked) == 1):
+            for one in young or asked:
+                one.broken = True
+        else:
+            for one in asked:
+                one.alone = True
 
     def _not_begun(self, failure: Any, one: _Attended, connection: Connection) -> None:
         if failure.check(Conflict):
@@ -365,10 +451,14 @@ class BrokerWire:
         if one.again is None or not one.again.active():
             one.again = self._reactor.callLater(_AGAIN_S, self._begin, one, connection)
 
-    def _cancelled(self, one: _Attended, channel: Channel) -> None:
-        """Its queue was deleted, or the channel has ended."""
+    def _cancelled(self, one: _Attended, channel: Channel, reason: AmqpError) -> None:
+        """Its queue was deleted, or the channel has ended: for a batch that was unacknowledged for
+        too long (``consumer_timeout``), for one. What is held here belongs to the batches that come
+        again, and goes on."""
         if one.channel is not channel:
             return
+        if isinstance(reason, ChannelClosed):
+            _log.warn("queue {name}: subscribed anew: {why}", name=masked(one.queue), why=reason)
         one.channel = None
         connection = self.consuming.connection
         if connection is not None:

@@ -421,7 +421,7 @@ class BrokerMachineTests(SynchronousTestCase):
             patch.multiple(rows, PAGE=PAGE),
             patch.multiple(outbox, LARGEST=3, RESIDENT=3, PAGE=2),
         ):
-            run_machine(machine, examples=80, steps=40)
+            run_machine(machine, examples=50, steps=40)
 
     def test_every_entry_is_delivered_until_settled_and_never_to_two(self) -> None:
         """Within bounds, whatever happens in between; nothing is left with the broker."""
@@ -437,4 +437,4 @@ class EmbeddedMachineTests(SynchronousTestCase):
         """In order of their due times, within bounds, whatever happens in between."""
         QueueMachine.journal = a_journal(self)
         with patch.multiple(embedded, RESIDENT=RESIDENT, PAGE=PAGE, LOW=LOW):
-            run_machine(QueueMachine, examples=80, steps=40)
+            run_machine(QueueMachine, examples=50, steps=40)

@@ -11,9 +11,16 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from smsgw.amqp.address import parse_address
-from smsgw.amqp.errors import AmqpError, ConnectionLost
+from smsgw.amqp.errors import (
+    AmqpError,
+    ChannelGone,
+    ConnectionClosed,
+    ConnectionLost,
+    PreconditionFailed,
+)
+from smsgw.queues import Transaction
 from smsgw.queues.forms import PARKED, form_of
-from smsgw.queues.wire import ANSWER_S, BrokerWire
+from smsgw.queues.wire import ANSWER_S, SOON_S, BrokerWire
 from tests.amqp.rabbitmq import RabbitMq
 from tests.flow.journey import Taker
 from tests.queues.homes import Home
@@ -122,6 +129,29 @@ class WireTests(TestCase):
         await self.until(lambda: len(other.taken) >= 3, step=0.1)
         assert sorted(entry.id for entry in other.taken) == [3, 4, 5]
 
+    async def test_what_is_held_too_long_for_the_broker_is_not_sent_twice(self) -> None:
+        """RabbitMQ closes the channel with 406 when a batch is held beyond ``consumer_timeout``, as
+        it does for a wrong tag: who has the entry keeps it, and what is next comes (I2)."""
+        await self.begin()
+        one = self.home.wire._attended[QUEUE]
+        first = one.channel
+        assert first is not None
+        first.ack(999_999)
+        await self.until(lambda: first.reason is not None)
+        assert isinstance(first.reason, PreconditionFailed)
+        await self.until(lambda: one.channel not in (None, first))
+        await self.home.put(QUEUE, 3)
+        await self.until(lambda: 3 in self.taken())
+        assert self.taken() == [1, 2, 3]
+        await self.home.queues.commit(Transaction(settled=list(self.taker.taken)))
+        assert not self.home.queues._queues[QUEUE].batches
+        self.home.queues.unsubscribe(QUEUE, self.taker)
+        await self.home.put(QUEUE, 4)
+        other = Taker()
+        self.home.queues.subscribe(QUEUE, other)
+        await self.until(lambda: len(other.taken) >= 1)
+        assert [entry.id for entry in other.taken] == [4]
+
 
 class _Deaf:
     """A connection whose broker answers nothing that is asked about channels."""
@@ -177,3 +207,128 @@ def test_names_of_queues_tell_no_secrets() -> None:
     assert form_of(queue + "y").name != form.name
     assert form_of("carrier:north").name == "smsgw.carrier.north"
     assert form_of("account:" + "é" * 300).name.isascii()
+
+
+class _Answering:
+    """A channel, on which a queue that is in ``broken`` gives a consumer no answer."""
+
+    def __init__(self, connection: "_Broken") -> None:
+        self.connection = connection
+        self.reason: AmqpError | None = None
+        self.unconfirmed = 0
+
+    async def declare_queue(self, queue: str, **options: object) -> tuple[str, int, int]:
+        return queue, 0, 0
+
+    async def delete_queue(self, queue: str) -> int:
+        self.connection.deleted.append(queue)
+        self.connection.broken.discard(queue)
+        return 0
+
+    async def consume(self, queue: str, take: object, cancelled: object) -> None:
+        self.connection.consumed.append(queue)
+        if queue in self.connection.broken:
+            waiting: Deferred[None] = Deferred()
+            self.connection.waiting.append(waiting)
+            await waiting
+
+    async def close(self) -> None:
+        self.reason = ChannelGone("closed")
+
+
+class _Broken:
+    """A connection to a broker with queues that are broken."""
+
+    def __init__(self, *broken: str) -> None:
+        self.broken = {f"smsgw.{name.replace(':', '.')}" for name in broken}
+        self.reason: AmqpError | None = None
+        self.blocked = ""
+        self.deleted: list[str] = []
+        self.consumed: list[str] = []
+        self.waiting: list[Deferred[None]] = []
+
+    async def channel_for(self, **options: object) -> _Answering:
+        return _Answering(self)
+
+    def end(self, reason: AmqpError) -> None:
+        self.reason = reason
+        waiting, self.waiting = self.waiting, []
+        for one in waiting:
+            if not one.called:
+                one.errback(reason)
+
+
+NAMES = ["carrier:a", "carrier:b", "carrier:c"]
+
+
+class BrokenTests(TestCase):
+    """Which queue it is that a broker broke."""
+
+    def setUp(self) -> None:
+        self.clock = MemoryReactorClock()  # type: ignore[no-untyped-call]
+        self.wire = BrokerWire(parse_address("amqp://guest:guest@127.0.0.1/"), self.clock)
+
+    def connect(self, *broken: str) -> _Broken:
+        """A new connection that consumes."""
+        connection = _Broken(*broken)
+        self.wire.consuming.connection = connection  # type: ignore[assignment]
+        begun = self.wire._begin_consuming(connection)  # type: ignore[arg-type]
+        self.successResultOf(Deferred.fromCoroutine(begun))
+        self.clock.advance(0)
+        return connection
+
+    def attend(self) -> None:
+        for name in NAMES:
+            self.wire.attend(name, lambda batches: None)
+
+    def made_young(self, *names: str) -> None:
+        """They were made right before the broker was lost."""
+        self.wire._young.extend((self.clock.seconds(), name) for name in names)
+        self.wire._unconsuming()
+
+    def fault(self, connection: _Broken) -> None:
+        connection.end(ConnectionClosed(541, "INTERNAL_ERROR"))
+        self.wire._unconsuming()
+
+    def test_broken_queues_are_given_up_together(self) -> None:
+        """However many they are, it takes the time of one answer; the others flow meanwhile."""
+        self.attend()
+        self.made_young(*NAMES)
+        connection = self.connect(*NAMES[:2])
+        assert len(connection.consumed) == 3
+        self.clock.advance(SOON_S + 0.1)
+        self.clock.advance(2)
+        assert sorted(connection.deleted) == ["smsgw.carrier.a", "smsgw.carrier.b"]
+        assert len(connection.consumed) == 5
+        assert not connection.broken
+
+    def test_an_old_queue_has_longer_to_answer(self) -> None:
+        """Only what was made shortly before the loss is given up soon."""
+        self.attend()
+        connection = self.connect(NAMES[0])
+        self.clock.advance(SOON_S + 0.1)
+        self.clock.advance(2)
+        assert connection.deleted == []
+        self.clock.advance(ANSWER_S)
+        self.clock.advance(2)
+        assert connection.deleted == ["smsgw.carrier.a"]
+
+    def test_a_fault_is_the_young_ones(self) -> None:
+        """Those that answered, and those that are old, stay as they are."""
+        self.attend()
+        self.made_young("carrier:a", "carrier:b")
+        self.fault(self.connect("carrier:a", "carrier:c"))
+        connection = self.connect()
+        assert connection.deleted == ["smsgw.carrier.a"]
+
+    def test_a_fault_among_old_queues_is_looked_for_one_by_one(self) -> None:
+        """None is deleted before it is known to be the one."""
+        self.attend()
+        self.fault(self.connect("carrier:a", "carrier:b"))
+        connection = self.connect("carrier:a")
+        assert connection.deleted == []
+        assert connection.consumed == ["smsgw.carrier.a", "smsgw.carrier.c"]
+        self.fault(connection)
+        connection = self.connect()
+        assert connection.deleted == ["smsgw.carrier.a"]
+        assert len(connection.consumed) == 3
