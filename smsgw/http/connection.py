@@ -20,6 +20,7 @@ from typing import Any
 from typing import Protocol as Interface
 
 from httptools import HttpParserError, HttpParserUpgrade
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IHalfCloseableDescriptor,
     IPushProducer,
@@ -82,10 +83,11 @@ class HttpConnection(Protocol):
         self._wire: Any = None
         self._secure = False
         self._peer = peer
-        self._flushing = False  # an upload is written to its file
+        self._flushing = False  # an upload is written to its file, or is not admitted yet
         # Requests read, each with whether the connection stays open after it. A Response is the
         # last word, to a request that could not be read.
         self._waiting: deque[tuple[Request, bool] | Response] = deque()
+        self._unfinished: Request | None = None  # what the last word is about, if that is known
         self._current: tuple[Request, bool] | None = None
         self._serving = False
         self._stream: Stream | None = None  # that is being written
@@ -186,8 +188,43 @@ class HttpConnection(Protocol):
         reader = self._reader
         if reader.flush_due and reader.spool is not None and not self._deaf:
             self._flush(reader.spool)
+        elif reader.applying is not None and not self._deaf:
+            self._apply(reader.applying)
         if reader.stage != IDLE:
             self._incomplete(len(data))
+
+    def _apply(self, request: Request) -> None:
+        """Asks whether an upload may come, of which there is the head; meanwhile nothing is
+        parsed."""
+        self._reader.applying = None
+        admit = self._reader.route().admit
+        answer: Any = None
+        try:
+            answer = admit(request) if admit is not None else None
+        except Exception:  # whatever it raises is answered with 500
+            answer = Failure()
+        if isinstance(answer, Deferred):
+            self._flushing = True
+            answer.addBoth(self._applied, request)
+        else:
+            self._admitted(answer, request)
+
+    def _applied(self, answer: Response | Failure | None, request: Request) -> None:
+        self._flushing = False
+        if self._ended:
+            self._forget()
+            return
+        self._admitted(answer, request)
+        if self._reader.continue_due and self._current is None and not self._waiting:
+            self._say_continue()
+        self._serve()
+
+    def _admitted(self, answer: Response | Failure | None, request: Request) -> None:
+        if isinstance(answer, Failure):
+            log.failure("upload", answer)
+            self._refuse(RequestError(500))
+        elif answer is not None:
+            self._turn_away(answer, request)
 
     def _flush(self, spool: Spool) -> None:
         """Writes to the file what came for it; meanwhile nothing is parsed."""
@@ -230,7 +267,7 @@ class HttpConnection(Protocol):
         if reader.silent > self._limits.head + self._limits.target + SLICE:
             self._refuse(RequestError(431 if reader.stage == HEAD else 400))
         elif reader.stage == BODY and self._current is None and not self._waiting:
-            if reader.continue_due:
+            if reader.continue_due and not self._flushing:
                 self._say_continue()
             # A large body may take its time as long as it comes with some speed.
             limits = self._limits
@@ -245,12 +282,22 @@ class HttpConnection(Protocol):
     def _refuse(self, reason: RequestError) -> None:
         """End the connection with an answer to a request that cannot be read to its end."""
         refuse: Refuse = plain_refusal
+        request: Request | None = None
         if self._reader.stage == BODY:
             refuse = self._reader.route().refuse
+            request = self._reader.request()
+        self._turn_away(refuse(reason.status, reason.text), request)
+
+    def _turn_away(self, response: Response, request: Request | None) -> None:
+        """End the connection with this answer to a request that is not read to its end; None if
+        not even its head was."""
+        if request is not None:
+            request.dialect = self._reader.route().dialect
+        self._unfinished = request
         self._reader.stage = IDLE
         self._deaf = self._unread = True
         self._unparsed = b""
-        self._waiting.append(refuse(reason.status, reason.text))
+        self._waiting.append(response)
 
     # --- Answering.
 
@@ -263,7 +310,7 @@ class HttpConnection(Protocol):
             if self._waiting:
                 item = self._waiting.popleft()
                 if type(item) is Response:
-                    self._write(item, None, False)
+                    self._write(item, self._unfinished, False)
                     self._end()
                     break
                 self._current = item
@@ -306,7 +353,7 @@ class HttpConnection(Protocol):
             self._end()
             return
         self._await_client()
-        if self._reader.continue_due and not self._waiting:
+        if self._reader.continue_due and not self._waiting and not self._flushing:
             self._say_continue()
         if not self._serving and (self._waiting or self._unparsed or self._paused):
             self._serve()

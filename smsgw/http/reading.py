@@ -57,6 +57,8 @@ class RequestReader:
         self.flush_due = False  # the spool has something for its file
         self.silent = 0  # octets since the request began, or since the last piece of its body
         self.continue_due = False  # the client waits to be asked for the body
+        # The head of an upload about which nobody has been asked yet.
+        self.applying: Request | None = None
         self._site = site
         self._limits = limits
         self._uploads = uploads
@@ -156,6 +158,8 @@ class RequestReader:
             self._body_limit = self._limit_of_path()
             if int(length) > self._body_limit:
                 raise RequestError(413)
+        if (length is None or int(length) > BODY_LIMIT) and self._is_upload():
+            self.applying = self.request()
         if b"expect" in headers and version == "1.1":
             if headers[b"expect"].lower() != b"100-continue":
                 raise RequestError(417)
@@ -188,28 +192,33 @@ class RequestReader:
 
     def on_message_complete(self) -> None:
         """Parser: the end of a request."""
-        method = self._method
-        head_only = method == b"HEAD"
         spool, self.spool = self.spool, None
         if spool is not None and not spool.in_file:
             self._body = spool.read()
             self._uploads.end(self.peer, spool)
             spool = None
-        request = Request(
+        request = self.request(bytes(self._body), spool)
+        self._body = b""
+        self.flush_due = False
+        self.stage = IDLE
+        self.continue_due = False
+        self.applying = None
+        self._taker.request_read(request, self._parser.should_keep_alive())
+
+    def request(self, body: bytes = b"", spool: Spool | None = None) -> Request:
+        """The request that is being read, of which there is the head, with this body."""
+        method = self._method
+        head_only = method == b"HEAD"
+        return Request(
             "GET" if head_only else method.decode("ascii"),
             self._url,
             self._headers,
-            bytes(self._body),
+            body,
             self.peer,
             self.secure,
             head_only,
             spool,
         )
-        self._body = b""
-        self.flush_due = False
-        self.stage = IDLE
-        self.continue_due = False
-        self._taker.request_read(request, self._parser.should_keep_alive())
 
     def _limit_of_path(self) -> int:
         route = self.route()

@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import count
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from sqlalchemy.exc import DBAPIError
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -45,6 +45,7 @@ _REQUEST_ID = b"X-Request-Id"
 _CLIENTS_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _FAULT_ID = re.compile("request id ([0-9a-f]+)")
 _EXPOSED = (b"Access-Control-Expose-Headers", b"X-Request-Id, Retry-After")
+_MAY_COME = Response(100)
 _PREFLIGHT = (
     (b"Access-Control-Allow-Methods", b"GET, POST, DELETE"),
     (
@@ -194,6 +195,7 @@ class Front:
                     refuse=self.refuse,
                     dialect=_INTERFACE,
                     upload_limit=UPLOAD_LIMIT if place.uploads else 0,
+                    admit=self.admit if place.uploads else None,
                 )
 
     # --- A request.
@@ -254,6 +256,24 @@ class Front:
             form = wanted(request, suffix)
             return self.refusal(refusal, form, [(b"Allow", place.allowed)])
         return self.identified(request, endpoint, wanted(request, suffix), names)
+
+    def admit(self, request: Request) -> Response | Deferred[Response | None] | None:
+        """The refusal of an upload whose head shows that it would be refused: there is no such
+        thing to ask, or nobody who may. None if it may come."""
+        place, suffix = self._exact[request.path.rstrip("/")]
+        endpoint = place.methods.get(request.method)
+        if endpoint is None:
+            return None  # it needs no credentials to be told so, when it has come
+
+        def told(answer: Response) -> Response | None:
+            return None if answer is _MAY_COME else self._finished(answer, request)
+
+        coming = evolve(endpoint, ask=lambda asked: _MAY_COME)
+        answer = self.identified(request, coming, wanted(request, suffix), {})
+        if isinstance(answer, Response):
+            return told(answer)
+        assert isinstance(answer, Deferred)
+        return answer.addCallback(told)
 
     def identified(
         self, request: Request, endpoint: Endpoint, form: Format, names: dict[str, str]

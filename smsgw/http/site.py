@@ -106,6 +106,11 @@ Resource = Callable[[Request], Answer]
 Refuse = Callable[[int, str], Response]
 
 
+# Asked with the head of a request whose large body is to come: None lets it come, a response is
+# the answer instead.
+Admit = Callable[[Request], Response | Deferred[Response | None] | None]
+
+
 def plain_refusal(status: int, text: str) -> Response:
     """A fault in plain text."""
     return Response(status, f"{text}\n".encode())
@@ -120,6 +125,7 @@ class Route:
     refuse: Refuse = plain_refusal
     dialect: str = ""  # under which its answers are counted
     upload_limit: int = 0  # octets of a multipart body, which goes to a file; 0: as any body
+    admit: Admit | None = None  # asked before an upload is read
 
 
 def misdirected(_: Request) -> Response:
@@ -157,14 +163,16 @@ class Site:
         refuse: Refuse = plain_refusal,
         dialect: str = "",
         upload_limit: int = 0,
+        admit: Admit | None = None,
     ) -> None:
         """Let ``resource`` answer ``path``, instead of what answered it before.
 
         ``body_limit`` in octets, 8,192 or more; ``upload_limit`` that of multipart bodies, if it is
-        another; ``dialect`` is what its answers are counted under.
+        another, and ``admit`` what is asked before they are read; ``dialect`` is what its answers
+        are counted under.
         """
         table = self._below if path.endswith("/") else self._exact
-        table[path] = Route(resource, body_limit, refuse, dialect, upload_limit)
+        table[path] = Route(resource, body_limit, refuse, dialect, upload_limit, admit)
 
     def under(self, headers: dict[bytes, bytes]) -> "Site":
         """What is shown to a request with these headers."""

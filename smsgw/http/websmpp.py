@@ -16,12 +16,12 @@ from smsgw.flow.money import Balances
 from smsgw.http import coverage, websmpp_asked, websmpp_content
 from smsgw.http.auth import Doors, Identity, PasswordAuth
 from smsgw.http.site import Answer, Request, Response, Site
-from smsgw.http.websmpp_answers import Answers, json
+from smsgw.http.websmpp_answers import Answers, json, word
 from smsgw.http.websmpp_asked import Asked
 from smsgw.http.websmpp_content import Refused
 from smsgw.http.websmpp_sending import Acceptance, Sending, Surroundings
 from smsgw.login import Login
-from smsgw.message import Direction, Message, MessageState
+from smsgw.message import Direction, Message
 from smsgw.provisioning import Account
 from smsgw.refusals import Reason, Refusal
 from smsgw.rules.price import coverage as coverage_lines
@@ -395,20 +395,3 @@ def _last_of(batch: Batch) -> int:
     long ahead."""
     times = (max(one.schedule_at, one.done_at) for one in batch.messages)
     return max(batch.accepted_at, max(times, default=0))
-
-
-def word(message: Message) -> str:
-    """The word of websmsstatus for a message (W-D28, W-D29)."""
-    state = MessageState(message.state)
-    if not state.final and len(message.parts) > 1:
-        ended = [MessageState(one.state) for one in message.acknowledged.values()]
-        bad = [one for one in ended if one.final and one is not MessageState.DELIVERED]
-        if bad:
-            state = bad[0]
-    if state in (MessageState.ENROUTE, MessageState.SCHEDULED):
-        return "ACCEPTD" if message.carrier_at else "ATES"
-    if state is MessageState.UNDELIVERABLE and not message.carrier:
-        return MessageState.REJECTED.stat  # no carrier took it
-    if state is MessageState.SKIPPED:
-        return MessageState.UNDELIVERABLE.stat
-    return state.stat

@@ -6,6 +6,7 @@ import msgspec
 
 from smsgw.http.site import PLAIN_TEXT, Response
 from smsgw.http.websmpp_asked import Asked
+from smsgw.message import Message, MessageState
 from smsgw.refusals import Reason, Refusal
 
 JSON = "application/json"
@@ -67,3 +68,20 @@ class Answers:
 def json(document: dict[str, Any], status: int = 200) -> Response:
     """``document`` as an answer."""
     return Response(status, _encode_json(document), JSON)
+
+
+def word(message: Message) -> str:
+    """The word of websmsstatus for a message (W-D28, W-D29)."""
+    state = MessageState(message.state)
+    if not state.final and len(message.parts) > 1:
+        ended = [MessageState(one.state) for one in message.acknowledged.values()]
+        bad = [one for one in ended if one.final and one is not MessageState.DELIVERED]
+        if bad:
+            state = bad[0]
+    if state in (MessageState.ENROUTE, MessageState.SCHEDULED):
+        return "ACCEPTD" if message.carrier_at else "ATES"
+    if state is MessageState.UNDELIVERABLE and not message.carrier:
+        return MessageState.REJECTED.stat  # no carrier took it
+    if state is MessageState.SKIPPED:
+        return MessageState.UNDELIVERABLE.stat
+    return state.stat

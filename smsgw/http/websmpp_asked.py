@@ -29,6 +29,11 @@ _CAMPAIGN = {
     "group": "group",
 }
 _COMMON, _INDIVIDUAL = "1", "2"
+# Names that need not be made lower case.
+_PLAIN = frozenset(
+    {"user", "userid", "pass", "password", "mno", "respid", "respformat", "format"}
+    | set(_CAMPAIGN.values())
+)
 
 
 @define
@@ -47,15 +52,15 @@ class Asked:
         """The first of these parameters that is not empty, without blanks around it."""
         given = self.given
         for name in names:
-            value = given.get(name)
-            if value and (value := value.strip()):
+            if name in given and (value := given[name].strip()):
                 return value
         return ""
 
     @property
     def as_json(self) -> bool:
         """True if the answer is to be JSON (W-D26)."""
-        return self.campaign or self.get("respformat").lower() == "json"
+        asked = self.given.get("respformat")
+        return self.campaign or (asked is not None and asked.strip().lower() == "json")
 
 
 def read(request: Request) -> Asked:
@@ -72,7 +77,10 @@ def read(request: Request) -> Asked:
         raise Refused(
             Reason.NOT_FOUND if error.in_query else Reason.BAD_REQUEST, str(error)
         ) from None
-    found, twice = parameters.differing([(name.strip().lower(), value) for name, value in pairs])
+    found, twice = dict(pairs), ""
+    if len(found) < len(pairs) or not _PLAIN.issuperset(found):
+        lower = [(name.strip().lower(), value) for name, value in pairs]
+        found, twice = parameters.differing(lower)
     return Asked(found, twice, request.method == "GET")
 
 

@@ -5,8 +5,9 @@ The checks of one request stand in the order of W-D12; the first that hits decid
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
-from attrs import define, frozen
+from attrs import define
 
 from smsgw.dialects import Ams
 from smsgw.message import UDHI, Message
@@ -26,6 +27,7 @@ _NUMERIC_SENDER = re.compile(r"[0-9]{1,16}")
 _ALPHANUMERIC_SENDER = re.compile(r"[A-Za-z0-9 ._&-]{1,11}")
 _AROUND_NUMBERS = re.compile(r"[\s-]+")
 _OCTET = re.compile(r"[0-9]{1,3}")
+_SELDOM = frozenset({"dcs", "esm", "header"})
 _ALLOWED_ESM = 0xC3  # UDHI, reply path and the messaging mode: what a submitter may ask for
 
 
@@ -37,8 +39,7 @@ class Refused(Exception):
         self.refusal = Refusal(reason, detail)
 
 
-@frozen
-class Content:
+class Content(NamedTuple):
     """What goes to every destination of a request: the octets of short_message before it is split,
     with their user data header if ``esm_class`` has UDHI."""
 
@@ -50,6 +51,8 @@ class Content:
     @property
     def parts(self) -> int:
         """In how many parts it goes; 256 stands for more, and for a header that leaves no room."""
+        if not self.header and len(self.octets) <= parts.OCTETS:
+            return 1
         if self.header:
             room = parts.capacity(self.data_coding, self.header) + self.header
             return 1 if len(self.octets) <= room else 256
@@ -63,7 +66,8 @@ def content(given: Mapping[str, str], settings: Ams) -> Content:
     kind = _type(given.get("type", "").strip(), text, settings)
     if kind == UNICODE and not _HEX.fullmatch(text):
         raise Refused(Reason.BAD_CODING, "type 2 takes hex digits")
-    if kind in _GSM_TYPES and gsm.encode(text) is None:
+    septets = gsm.encode(text) if kind in _GSM_TYPES else None
+    if septets is None and kind in _GSM_TYPES:
         raise Refused(Reason.BAD_CODING, f"{gsm.outside(text)!r} is not in the GSM alphabet")
     raw = kind == UNICODE and (bool(given.get("header")) or _says_header(given.get("esm", "")))
     if not text or (kind == UNICODE and len(text) % (2 if raw else 4)):
@@ -72,6 +76,8 @@ def content(given: Mapping[str, str], settings: Ams) -> Content:
         said = _decoded(text) if kind == UNICODE else text
         if not settings.allow_amp_hash and ("&" in said or "#" in said):
             raise Refused(Reason.PARAMETER_INVALID, "& and # are not allowed in text")
+    if septets is not None and not _SELDOM & given.keys():
+        return Content(septets, coding.GSM, 0)
     data_coding = _data_coding(given.get("dcs", "").strip(), kind, raw)
     esm_class = _esm_class(given.get("esm", "").strip())
     octets = bytes.fromhex(text) if kind == UNICODE else coding.encode(text, data_coding)
@@ -198,6 +204,11 @@ def split(mno: str) -> list[str]:
 
 def destinations(entries: Sequence[str], country: str) -> Destinations:
     """Looks at each entry. Raises Refused (HTTP09) if none is a number."""
+    if len(entries) == 1:
+        only = destination(entries[0], country)
+        if isinstance(only, Reason):
+            raise Refused(Reason.BAD_DESTINATION)
+        return Destinations([only], [])
     found: dict[str, None] = {}
     rejected: list[str] = []
     for entry in entries:

@@ -27,6 +27,7 @@ from smsgw.rules.tables import Tables
 from smsgw.store import batches
 from smsgw.text.times import parse_schtime
 
+_SENDERS = 10_000  # that are remembered
 # Of one destination: the others are sent all the same (W-D9). Any other reason is of the account or
 # of the gateway, and holds for the whole request.
 _OF_ONE = frozenset(
@@ -107,6 +108,10 @@ class Sending:
         self._answers = answers
         self._clock = clock
         self._now = now
+        # Senders that were good: (account, kind of login, its name, sender), of the tables that
+        # they were checked by.
+        self._senders: set[tuple[str, str, str, str]] = set()
+        self._senders_of: Tables | None = None
 
     def submit(self, asked: Asked, login: Login, account: Account, settings: Ams) -> Answer:
         """Accepts what is asked. Raises Refused, in the order of W-D12."""
@@ -135,14 +140,14 @@ class Sending:
     ) -> Deferred[Response]:
         tables = self._tables()
         source = asked.get("sid")
-        limited = tables.limited.get((login.kind, login.credential))
-        allowed = (tables.senders[account.name], limited)
-        websmpp_content.sender(source, account, allowed, tables.pools.get(account.name, ()))
+        self._check_sender(source, login, account, tables)
         limit = MOST_BY_GET if asked.by_get else MOST_BY_POST
         # Of more than may be, no more is looked at: 2 MB hold a million of them.
         contents = self._contents(asked, settings, limit)
-        count = len(asked.entries or ())
-        entries = (asked.entries or [])[:limit]
+        entries = asked.entries or []
+        count = len(entries)
+        if count > limit:
+            entries = entries[:limit]
         found = websmpp_content.destinations(entries, account.country)
         if count > limit:
             raise Refused(Reason.TOO_MANY_DESTINATIONS, str(count))
@@ -160,6 +165,19 @@ class Sending:
         whole = partial(self._together, sending)
         accepting = self._acceptance.accept(login, messages, whole)
         return accepting.addCallback(self._accepted, sending, messages)
+
+    def _check_sender(self, sid: str, login: Login, account: Account, tables: Tables) -> None:
+        """Raises Refused if ``sid`` is no sender of the login. Clients send from few senders, so
+        what was good is remembered as long as nothing is provisioned anew."""
+        if tables is not self._senders_of or len(self._senders) >= _SENDERS:
+            self._senders_of = tables
+            self._senders.clear()
+        key = account.name, login.kind, login.credential, sid
+        if key not in self._senders:
+            limited = tables.limited.get((login.kind, login.credential))
+            allowed = (tables.senders[account.name], limited)
+            websmpp_content.sender(sid, account, allowed, tables.pools.get(account.name, ()))
+            self._senders.add(key)
 
     def _schedule(self, asked: Asked, settings: Ams) -> int:
         """When it is to go out, ms; 0: at once. Raises Refused."""
@@ -186,13 +204,20 @@ class Sending:
         self, sending: _Sending, outcomes: Sequence[Outcome], transaction: Transaction
     ) -> Refusal | None:
         """What is decided about all messages of a request: one id, or one refusal."""
+        require = sending.settings.require_bound_route
+        if len(outcomes) == 1 and not require:
+            only = outcomes[0]
+            if isinstance(only, Refusal):
+                return only
+            sending.messages = [only]
+            return None
         accepted = [one for one in outcomes if isinstance(one, Message)]
         for outcome in outcomes:
             if isinstance(outcome, Refusal) and outcome.reason not in _OF_ONE:
                 return outcome
         if not accepted:
             return _farthest(outcomes)
-        if sending.settings.require_bound_route and not any(
+        if require and not any(
             self._around.is_up(carrier) for message in accepted for carrier in message.carriers
         ):
             return Refusal(Reason.NOT_CONNECTED)

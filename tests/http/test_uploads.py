@@ -63,6 +63,10 @@ class UploadTests(SynchronousTestCase):
         site = Site()
         site.add("/up", self.answer, upload_limit=LIMIT)
         site.add("/small", self.answer)
+        site.add("/door", self.answer, upload_limit=LIMIT, admit=self.admit, dialect="d")
+        self.site = site
+        self.asked: list[Request] = []
+        self.admission: Any = None
         self.disk = Disk()
         folder = Path(temporary_folder(self))
         self.folder = folder
@@ -78,6 +82,13 @@ class UploadTests(SynchronousTestCase):
             self.answers.append(answer)
             return answer
         return Response(200, b"read")
+
+    def admit(self, request: Request) -> Any:
+        """What is told of an upload before it comes."""
+        self.asked.append(request)
+        if isinstance(self.admission, Exception):
+            raise self.admission
+        return self.admission
 
     def connect(self, peer: str = "192.0.2.1") -> tuple[Any, StringTransport]:
         """A client's connection."""
@@ -108,6 +119,86 @@ class UploadTests(SynchronousTestCase):
             assert request.body == b""
             assert self.held() == 0
             assert not list(self.folder.iterdir())
+
+    def test_an_upload_is_refused_by_its_head(self) -> None:
+        """Before any of its body is read; the connection ends with that answer."""
+        self.admission = Response(401, b"who?")
+        connection, wire = self.connect()
+        octets = post(BODY, path=b"/door")
+        connection.dataReceived(octets[: octets.index(b"\r\n\r\n") + 4])
+        assert self.status(wire) == b"401"
+        assert wire.disconnecting
+        connection.dataReceived(BODY)
+        assert (self.found, self.held()) == ([], 0)
+        assert self.asked[0].headers[b"content-type"] == FORM
+
+    def test_nothing_is_read_until_an_upload_may_come(self) -> None:
+        """The client is stopped meanwhile, and only then asked to go on (100)."""
+        for refused in (False, True):
+            self.admission = Deferred()
+            connection, wire = self.connect()
+            head, _, body = post(BODY, path=b"/door").partition(b"\r\n\r\n")
+            connection.dataReceived(head + b"\r\nExpect: 100-continue\r\n\r\n")
+            assert wire.value() == b""
+            connection.dataReceived(body[:100])
+            assert wire.producerState == "paused"
+            self.admission.callback(Response(401) if refused else None)
+            assert self.status(wire) == (b"401" if refused else b"100")
+            if not refused:
+                assert wire.producerState == "producing"
+                connection.dataReceived(body[100:])
+                assert self.bodies == [BODY]
+            connection.connectionLost(Failure(ConnectionDone()))
+            assert self.held() == 0
+
+    def test_a_client_that_leaves_before_it_is_let_in_leaves_nothing(self) -> None:
+        """And a check that fails is 500."""
+        self.admission = Deferred()
+        connection, wire = self.connect()
+        connection.dataReceived(post(BODY, path=b"/door")[:300])
+        connection.connectionLost(Failure(ConnectionDone()))
+        self.admission.callback(None)
+        assert (wire.value(), self.held()) == (b"", 0)
+        self.admission = Deferred()
+        connection, wire = self.connect()
+        connection.dataReceived(post(BODY, path=b"/door")[:300])
+        self.admission.errback(ZeroDivisionError())
+        assert self.status(wire) == b"500"
+        assert len(self.flushLoggedErrors(ZeroDivisionError)) == 1
+
+    def test_a_check_that_cannot_be_made_is_500(self) -> None:
+        """And not a connection that breaks without a word; the next one is served."""
+        self.admission = ZeroDivisionError()
+        connection, wire = self.connect()
+        connection.dataReceived(post(BODY, path=b"/door")[:300])
+        assert self.status(wire) == b"500"
+        assert wire.disconnecting
+        assert len(self.flushLoggedErrors(ZeroDivisionError)) == 1
+        assert (self.found, self.held()) == ([], 0)
+
+    def test_who_is_turned_away_is_counted_and_logged(self) -> None:
+        """Under the dialect of the path, as if the upload had come: guesses of a password show."""
+        server = HttpServerFactory(self.site, Clock(), uploads=self.uploads, access=True)
+        self.server = server
+        self.admission = Response(401, b"who?")
+        with self.assertLogs("smsgw.http.access", "INFO") as logged:
+            for octets in (post(BODY, path=b"/door"), post(bytes(LIMIT + 1), path=b"/door")):
+                connection, _ = self.connect()
+                connection.dataReceived(octets[:300])
+        assert dict(self.site.answered) == {("d", 401): 1, ("d", 413): 1}
+        lines = [one.getMessage() for one in logged.records]
+        assert [line.split()[:4] for line in lines] == [
+            ["192.0.2.1", "POST", "/door", "401"],
+            ["192.0.2.1", "POST", "/door", "413"],
+        ]
+
+    def test_small_bodies_ask_nobody(self) -> None:
+        """Their resource does, as of any request."""
+        self.admission = Response(401)
+        connection, wire = self.connect()
+        connection.dataReceived(post(BODY[:1000], path=b"/door"))
+        assert self.status(wire) == b"200"
+        assert self.asked == []
 
     def test_small_body_stays_in_memory(self) -> None:
         """No file is made for a picture of 100 kB."""

@@ -27,8 +27,8 @@ from smsgw.flow.money import Balances
 from smsgw.http import websmpp
 from smsgw.http.site import Request, Response
 from smsgw.http.site import Site as HttpSite
-from smsgw.http.websmpp import WebSmpp, word
-from smsgw.http.websmpp_answers import TEXTS
+from smsgw.http.websmpp import WebSmpp
+from smsgw.http.websmpp_answers import TEXTS, word
 from smsgw.identities import Identities
 from smsgw.login import Login
 from smsgw.message import Acknowledgement, Message, MessageState

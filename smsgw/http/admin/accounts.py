@@ -10,11 +10,12 @@ _LATEST = (1 << 63) - 1  # what the store holds
 
 
 class TopUp(msgspec.Struct):
-    """What is added to a balance; ``amount`` is a decimal."""
+    """What is added to a balance, or taken off with ``correct``; ``amount`` is above 0."""
 
     account: str
     amount: str
     text: str = ""
+    correct: bool = False
 
 
 class Period(msgspec.Struct):
@@ -46,7 +47,7 @@ async def _balance(call: Call) -> BalanceView:
 
 async def _top_up(call: Call) -> BalanceView:
     asked: TopUp = call.body
-    found = await call.operator.top_up(asked.account, asked.amount, asked.text)
+    found = await call.operator.top_up(asked.account, asked.amount, asked.text, asked.correct)
     return accepted(found, found.error)
 
 

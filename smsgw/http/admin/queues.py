@@ -6,7 +6,7 @@ from attrs import define
 from smsgw.flow.dead import Which
 from smsgw.http.admin.endpoints import Call, Endpoint, Refused
 from smsgw.operate.dead_views import IDS, DeadView
-from smsgw.operate.operator import QueueView
+from smsgw.operate.operator import NodeView, QueueView
 
 
 class Page(msgspec.Struct):
@@ -36,6 +36,10 @@ class Count:
 
 async def _queues(call: Call) -> list[QueueView]:
     return await call.operator.queues()
+
+
+async def _nodes(call: Call) -> list[NodeView]:
+    return await call.operator.nodes()
 
 
 async def _dead(call: Call) -> list[DeadView]:
@@ -71,6 +75,14 @@ ENDPOINTS = [
         "The queues that have entries",
         list[QueueView],
         _queues,
+    ),
+    Endpoint(
+        "GET",
+        "/admin/nodes",
+        "viewer",
+        "The nodes that share the store",
+        list[NodeView],
+        _nodes,
     ),
     Endpoint(
         "GET",

@@ -80,8 +80,10 @@ class StandIn:
     async def balance(self, account: str) -> BalanceView:
         return BalanceView("demo", "1.00", "0.00") if account == "demo" else NOBODY
 
-    async def top_up(self, account: str, amount: str, text: str) -> BalanceView:
-        self.asked.append((account, amount, text))
+    async def top_up(
+        self, account: str, amount: str, text: str, correct: bool = False
+    ) -> BalanceView:
+        self.asked.append((account, amount, text, correct))
         return await self.balance(account)
 
     async def statement(

@@ -68,7 +68,13 @@ def test_a_balance_is_told_and_topped_up() -> None:
     assert (response.status, decoded(response)) == (201, shown)
     response = ask(operator, "POST", "/admin/topups", {"account": "x", "amount": "1"})
     assert (response.status, decoded(response)["error"]) == (422, "no account x")
-    assert operator.asked == [("demo", "25.00", "t"), ("x", "1", "")]
+    asked = {"account": "demo", "amount": "5", "text": "wrong", "correct": True}
+    assert ask(operator, "POST", "/admin/topups", asked).status == 201
+    assert operator.asked == [
+        ("demo", "25.00", "t", False),
+        ("x", "1", "", False),
+        ("demo", "5", "wrong", True),
+    ]
 
 
 def test_a_statement_is_read_from_a_time_and_an_entry_on() -> None:
