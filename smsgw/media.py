@@ -14,13 +14,9 @@ finds the name gone, and writes it again, or has made it new before it went, and
 back. No lock is needed, and nodes that share the folder do no harm to each other.
 """
 
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from hashlib import sha256
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from secrets import token_hex
-from tempfile import mkstemp
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
@@ -31,6 +27,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
+from smsgw.gathering import Gathering
+from smsgw.media_folder import GRACE_S, Content, Folder, is_digest
 from smsgw.s3 import Bucket, Missing
 from smsgw.store import links
 from smsgw.store import media as rows
@@ -39,17 +37,15 @@ from smsgw.store.journal import Journal
 T = TypeVar("T")
 _log = Logger()
 
-GRACE_S = 3600.0  # so long what nobody refers to is kept: its message may not be committed yet
 _TICK_S = 0.1  # times of files are coarser than the clock
 COLLECT_S = 3600.0  # between two collections
 _THREADS = 8
 _PAGE = 500  # digests that are looked up at once
-_DOOMED = ".doomed"
-_DIGEST = 64  # hex digits
-_KNOWN_MOST = 10_000  # names that are remembered as durable
-_KNOWN_S = GRACE_S / 2  # nobody removes what was put so shortly ago
 
-Content = bytes | Iterable[bytes]
+# Contents of this size and less are put together with others: those of several messages.
+_SMALL = 256 * 1024
+_TOGETHER = 16  # messages
+_BATCHES = 2  # under way at once: one computes while the other waits for the disk
 
 
 class Files(Protocol):
@@ -82,180 +78,6 @@ class Files(Protocol):
 
     def tidy(self, before: float) -> None:
         """Removes what writers that died before ``before`` left half done."""
-
-
-def is_digest(text: str) -> bool:
-    """True if it is the name of a file: 64 hex digits in lower case."""
-    return len(text) == _DIGEST and not text.strip("0123456789abcdef")
-
-
-class Folder:
-    """Media as files in a folder, in 256 folders by the first two digits of their names."""
-
-    near = True
-
-    def __init__(self, folder: str | Path) -> None:
-        self._folder = Path(folder)
-        self.spool = self._folder / "tmp"
-        # Names that are known to be durable, and when they were put last (monotonic): a SMIL that
-        # is in every message need not have its folder synced each time.
-        self._known: dict[str, float] = {}
-
-    def prepare(self) -> None:
-        """Makes the folders that are missing. Raises OSError."""
-        self.spool.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for n in range(256):
-            (self._folder / f"{n:02x}").mkdir(exist_ok=True, mode=0o700)
-        _sync(self._folder)
-        _sync(self._folder.parent)
-        for file in self._folder.glob(f"*/*{_DOOMED}"):
-            # A collection was cut off in between: the next one looks at it again.
-            _put_back(file, file.with_name(file.name[:_DIGEST]))
-
-    def put(self, content: Content) -> str:
-        """See ``Files``."""
-        if isinstance(content, bytes):
-            known = sha256(content).hexdigest()
-            if self._put_again(known):
-                return known
-        hashed = sha256()
-        descriptor, name = mkstemp(dir=self.spool)
-        temporary = Path(name)
-        try:
-            with os.fdopen(descriptor, "wb") as out:
-                for chunk in (content,) if isinstance(content, bytes) else content:
-                    hashed.update(chunk)
-                    out.write(chunk)
-                digest = hashed.hexdigest()
-                path = self._path(digest)
-                if not isinstance(content, bytes) and self._put_again(digest):
-                    return digest
-                out.flush()
-                os.fsync(out.fileno())
-            temporary.rename(path)
-            name = ""  # it is there no more
-            _sync(path.parent)
-            self._remember(digest)
-            return digest
-        finally:
-            if name:
-                temporary.unlink(missing_ok=True)
-
-    def _put_again(self, digest: str) -> bool:
-        """True if it is there, and durable; from now on it was put just now."""
-        path = self._path(digest)
-        put_last = self._known.get(digest)
-        if not _renewed(path):
-            return False
-        if put_last is None or time.monotonic() - put_last > _KNOWN_S:
-            _sync(path.parent)  # whoever wrote it may not have come so far
-        self._remember(digest)
-        return True
-
-    def _remember(self, digest: str) -> None:
-        if len(self._known) >= _KNOWN_MOST:
-            self._known.clear()
-        self._known[digest] = time.monotonic()
-
-    def get(self, digest: str) -> bytes:
-        """See ``Files``."""
-        return self._found(digest, Path.read_bytes)
-
-    def read(self, digest: str, start: int, count: int) -> bytes:
-        """See ``Files``."""
-
-        def read(path: Path) -> bytes:
-            with path.open("rb") as file:
-                file.seek(start)
-                return file.read(count)
-
-        return self._found(digest, read)
-
-    def size(self, digest: str) -> int:
-        """See ``Files``."""
-        return self._found(digest, lambda path: path.stat().st_size)
-
-    def remove(self, digest: str, before: float) -> bool:
-        """See ``Files``."""
-        path = self._path(digest)
-        self._known.pop(digest, None)
-        # Another node that removes the same must not find this one's.
-        doomed = path.with_name(f"{digest}.{token_hex(8)}{_DOOMED}")
-        try:
-            if path.stat().st_mtime >= before:
-                return False
-            path.rename(doomed)
-            if doomed.stat().st_mtime >= before:
-                _put_back(doomed, path)
-                return False
-            doomed.unlink()
-        except FileNotFoundError:
-            return False  # another node has removed it, or has put it back as it started
-        return True
-
-    def walk(self) -> Iterator[tuple[str, float]]:
-        """See ``Files``."""
-        for n in range(256):
-            with os.scandir(self._folder / f"{n:02x}") as entries:
-                found = [one.name for one in entries if is_digest(one.name)]
-            for name in found:
-                try:
-                    yield name, self._path(name).stat().st_mtime
-                except FileNotFoundError:
-                    continue
-
-    def tidy(self, before: float) -> None:
-        """See ``Files``."""
-        for file in self.spool.iterdir():
-            try:
-                if file.stat().st_mtime < before:
-                    file.unlink()
-            except FileNotFoundError:
-                continue
-
-    def _found(self, digest: str, look: Callable[[Path], T]) -> T:
-        """What ``look`` makes of the file. A collection may have taken its name away for a
-        moment."""
-        path = self._path(digest)
-        for places in ((path,), path.parent.glob(f"{digest}.*{_DOOMED}"), (path,)):
-            for one in places:
-                try:
-                    return look(one)
-                except FileNotFoundError:
-                    continue
-        raise Missing(digest)
-
-    def _path(self, digest: str) -> Path:
-        if not is_digest(digest):
-            raise Missing(digest)
-        return self._folder / digest[:2] / digest
-
-
-def _renewed(path: Path) -> bool:
-    """True if it is there; from now on it was put just now."""
-    try:
-        os.utime(path)
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def _put_back(doomed: Path, path: Path) -> None:
-    """Gives it its name again. It is new then: what it takes the place of may be."""
-    try:
-        os.utime(doomed)
-        doomed.rename(path)
-    except FileNotFoundError:
-        pass  # another node was faster
-
-
-def _sync(folder: Path) -> None:
-    """Makes the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class _Remote:
@@ -291,6 +113,9 @@ class MediaStore:
         self._reactor = reactor
         self._pool = ThreadPool(0, _THREADS, "media")
         self.spool = spool
+        self._together: Gathering[Sequence[bytes], list[str]] = Gathering(
+            self._put_each, _TOGETHER, _BATCHES
+        )
 
     def start(self) -> None:
         """Makes the store ready. Raises OSError, ``s3.Unusable``."""
@@ -317,6 +142,8 @@ class MediaStore:
 
     def put_all(self, contents: Sequence[bytes]) -> Deferred[list[str]]:
         """Keeps several; fires with their digests when all are durable, fails with OSError."""
+        if isinstance(self._files, Folder) and sum(map(len, contents)) <= _SMALL:
+            return self._together(contents)
         if self._files.near:
             return self.run(lambda: [self._files.put(one) for one in contents])
         every = gatherResults([self.put(one) for one in contents], consumeErrors=True)
@@ -327,6 +154,10 @@ class MediaStore:
             return fault
 
         return every.addErrback(first)
+
+    def _put_each(self, several: list[Sequence[bytes]]) -> Deferred[list[list[str] | Exception]]:
+        assert isinstance(self._files, Folder)
+        return self.run(self._files.put_each, several)
 
     def get(self, digest: str) -> Deferred[bytes]:
         """The octets; fails with ``Missing``."""
@@ -439,4 +270,14 @@ def open_media(url: str, folder: str | Path, reactor: Any) -> MediaStore:
     return MediaStore(files, reactor, local.spool)
 
 
-__all__ = ["Bucket", "Collector", "Files", "Folder", "MediaStore", "Missing", "open_media"]
+__all__ = [
+    "GRACE_S",
+    "Bucket",
+    "Collector",
+    "Files",
+    "Folder",
+    "MediaStore",
+    "Missing",
+    "is_digest",
+    "open_media",
+]

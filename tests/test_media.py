@@ -1,6 +1,7 @@
 """The media store: files by digest, durable before a row refers to them, collected when none does;
 and the same in a bucket."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -27,6 +28,7 @@ from tests.journals import a_journal
 
 HOUR = 3600.0
 ABSENT = "0" * 64
+_BAD = sha256(b"bad").hexdigest()
 
 
 def a_folder(path: Path) -> Folder:
@@ -150,6 +152,75 @@ def test_name_that_somebody_else_wrote_is_made_durable(
     synced.clear()
     assert ours.put(b"red") == digest
     assert synced == [folder]
+
+
+def test_one_that_cannot_be_kept_harms_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I1, I5: of several messages whose media are kept at once, each whose file cannot be made
+    durable is told, once for each message that has it, and nothing of it stays; the others' are
+    there."""
+    folder = a_folder(tmp_path)
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        ours = os.readlink(f"/proc/self/fd/{descriptor}").startswith(str(folder.spool))
+        if ours and os.pread(descriptor, 3, 0) == b"bad":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    good, bad, both = folder.put_each([[b"good", b"too"], [b"bad"], [b"good", b"bad"]])
+    assert isinstance(good, list)
+    assert [folder.get(digest) for digest in good] == [b"good", b"too"]
+    assert isinstance(bad, OSError)
+    assert bad.errno == errno.ENOSPC
+    assert both is bad
+    assert list(folder.spool.iterdir()) == []
+    with pytest.raises(Missing):
+        folder.get(_BAD)
+
+
+def test_many_parts_are_not_all_open_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I5: messages of a hundred parts each take no more than some descriptors of the process."""
+    folder = a_folder(tmp_path)
+    before = len(os.listdir("/proc/self/fd"))
+    most = 0
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        nonlocal most
+        most = max(most, len(os.listdir("/proc/self/fd")) - before)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    several = [[b"%d of %d" % (part, n) for part in range(100)] for n in range(4)]
+    found = folder.put_each(several)
+    assert found == [[sha256(one).hexdigest() for one in contents] for contents in several]
+    assert [folder.get(digest) for digest in found[3]] == several[3]  # type: ignore[union-attr]
+    assert 0 < most < 80
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_folder_that_cannot_be_made_durable_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I1: a file whose name is not durable is not kept."""
+    folder = a_folder(tmp_path)
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if os.readlink(f"/proc/self/fd/{descriptor}") == str(folder.spool.parent / _BAD[:2]):
+            raise OSError(errno.EIO, "Input/output error")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    bad, good = folder.put_each([[b"bad"], [b"good"]])
+    assert isinstance(bad, OSError)
+    assert bad.errno == errno.EIO
+    assert good == [sha256(b"good").hexdigest()]
 
 
 def test_collection_that_was_cut_off_loses_nothing(tmp_path: Path) -> None:

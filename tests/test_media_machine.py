@@ -29,7 +29,7 @@ DIGESTS = {content: sha256(content).hexdigest() for content in CONTENTS}
 OLD = 1_000_000.0  # long before the grace
 OTHERS = ("kill", "put", "message", "collect", "start")
 STEPS = ("rename", "unlink", "utime", "stat", "fsync", "link", "open")  # of os, on the folder
-MOST = 8  # steps of one operation
+MOST = 12  # steps of one operation
 
 
 class Killed(BaseException):
@@ -105,6 +105,13 @@ class MediaMachine(RuleBasedStateMachine):
         assert digest == DIGESTS[content]
         self.fresh.add(digest)
 
+    def put_together(self) -> None:
+        """Those of several messages at once, one of them twice."""
+        several = [[CONTENTS[0]], list(CONTENTS)]
+        digests = Folder(self.path).put_each(several)
+        assert digests == [[DIGESTS[one] for one in contents] for contents in several]
+        self.fresh.update(DIGESTS.values())
+
     def commit(self, digest: str) -> None:
         """A message that refers to it: only what was just put."""
         if digest in self.fresh:
@@ -147,6 +154,12 @@ class MediaMachine(RuleBasedStateMachine):
         """Its media, which are fresh if it was not killed."""
         with self.steps.before(nth, self.meanwhile(other, among)):
             self.put(content)
+
+    @rule(other=others, among=contents, nth=places)
+    def messages_put(self, other: str, among: bytes, nth: int) -> None:
+        """Theirs at once, which are fresh if it was not killed."""
+        with self.steps.before(nth, self.meanwhile(other, among)):
+            self.put_together()
 
     @rule()
     def all_is_committed(self) -> None:
@@ -200,7 +213,7 @@ class MediaMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("other", OTHERS)
-@pytest.mark.parametrize("operation", ["put", "collect", "start"])
+@pytest.mark.parametrize("operation", ["put", "put together", "collect", "start"])
 @pytest.mark.parametrize("before", ["absent", "orphan", "doomed", "referenced"])
 def test_nothing_in_between_breaks_a_law(operation: str, other: str, before: str) -> None:
     """The same one by one: each operation on one file, whatever happens before each of its steps;
@@ -210,6 +223,7 @@ def test_nothing_in_between_breaks_a_law(operation: str, other: str, before: str
     machine.begin()
     operate: dict[str, Callable[[int], None]] = {
         "put": lambda nth: machine.a_message_puts(content, other, content, nth),
+        "put together": lambda nth: machine.messages_put(other, content, nth),
         "collect": lambda nth: machine.it_collects(other, content, nth, False),
         "start": lambda nth: machine.a_node_starts(other, content, nth),
     }
@@ -238,7 +252,7 @@ def test_nothing_in_between_breaks_a_law(operation: str, other: str, before: str
 
 TestMediaMachine = MediaMachine.TestCase
 TestMediaMachine.settings = settings(
-    max_examples=20,
+    max_examples=12,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -47,6 +47,9 @@ class Exchange:
         self._tables = tables
         self._reactor = reactor
         self._known: dict[tuple[Place, str], Outgoing] = {}
+        # What a carrier's form comes to, which is asked for each mail.
+        self._carriers: dict[str, tuple[Carrier, Outgoing]] = {}
+        self._stopping = False
         self.results: Counter[Result] = Counter()  # of all mails, by recipient
         # For tests: a ``twisted.names`` resolver, and the port of mail exchangers.
         self.resolver: Any = None
@@ -75,6 +78,9 @@ class Exchange:
 
     def to_carrier(self, form: Carrier) -> Outgoing:
         """The connections to a carrier's MMSC."""
+        kept = self._carriers.get(form.name)
+        if kept is not None and kept[0] is form:
+            return kept[1]
         place = Place(
             form.host,
             form.connect_port if form.host else form.port or self.port,
@@ -85,7 +91,9 @@ class Exchange:
             plain_login=form.starttls == "none",
             private=bool(form.host),
         )
-        return self._outgoing(place, form.domain)
+        found = self._outgoing(place, form.domain)
+        self._carriers[form.name] = form, found
+        return found
 
     def to_customer(self, account: Account, login: str, domain: str) -> Outgoing | None:
         """The connections to an account's MMSC, or to whoever takes the mail of ``domain``."""
@@ -117,12 +125,16 @@ class Exchange:
         if found is None:
             if len(self._known) >= _KEPT:
                 self._known = {k: one for k, one in self._known.items() if one.connections}
+                self._carriers.clear()
             found = self._known[key] = Outgoing(
                 self._reactor,
                 places_of(domain, place, self.resolver),
                 self.domain,
                 results=self.results,
             )
+            if self._stopping:
+                # For a mail that was being written meanwhile: it is refused for now, as by others.
+                found.stop()
         return found
 
     @property
@@ -135,7 +147,8 @@ class Exchange:
         return found
 
     def stop(self) -> Deferred[Any]:
-        """Ends all connections; fires when there are none."""
+        """Ends all connections, and makes none any more; fires when there are none."""
+        self._stopping = True
         return gatherResults([one.stop() for one in self._known.values()], consumeErrors=True)
 
     def abort(self) -> None:

@@ -3,11 +3,13 @@ one."""
 
 import email.errors
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.header import Header, decode_header
 from email.message import Message
 from email.utils import format_datetime, parsedate_to_datetime
+from functools import lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 from attrs import define, field, frozen
@@ -20,6 +22,7 @@ MAX_FIELDS = 500
 # The library's readers of parameters and encoded words take quadratic time for hostile values.
 _MAX_STRUCTURED = 1_000
 _MAX_ENCODED = 8_000
+_KEPT_VALUES = 500  # that are kept as they were read
 _MAX_LINE = 900  # octets of a field that is written on one line (RFC 5322 §2.1.1 allows 998)
 _FOLD_AT = 78
 
@@ -39,7 +42,7 @@ class Parameters(NamedTuple):
     """A structured value, in lower case, and its parameters by lower-case name."""
 
     value: str
-    parameters: dict[str, str]
+    parameters: Mapping[str, str]
 
 
 @define
@@ -117,10 +120,14 @@ def clean(text: str) -> str:
 
 def structured(value: str) -> Parameters:
     """A value with parameters, of any quoting, RFC 2231 continuations and charsets resolved."""
-    if not value:
-        return Parameters("", {})
+    return _structured(value[:_MAX_STRUCTURED]) if value else Parameters("", {})
+
+
+@lru_cache(_KEPT_VALUES)
+def _structured(value: str) -> Parameters:
+    # Most mails of a peer say the same of their parts, and the library takes its time.
     message = Message()
-    message["Content-Type"] = value[:_MAX_STRUCTURED]
+    message["Content-Type"] = value
     try:
         pairs = message.get_params(failobj=[])
     except (ValueError, LookupError, TypeError):  # the library's, for broken RFC 2231 values
@@ -130,7 +137,7 @@ def structured(value: str) -> Parameters:
     parameters: dict[str, str] = {}
     for name, parameter in pairs[1:]:
         parameters.setdefault(name.lower(), clean(_resolved(parameter)))
-    return Parameters(pairs[0][0].strip().lower(), parameters)
+    return Parameters(pairs[0][0].strip().lower(), MappingProxyType(parameters))
 
 
 def _resolved(value: str | tuple[str | None, str | None, str]) -> str:

@@ -8,7 +8,7 @@ are read by the standard library.
 import binascii
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from attrs import define, field
 
@@ -168,7 +168,7 @@ def _without_end(octets: bytes) -> bytes:
     return octets[:-2] if octets.endswith(b"\r\n") else octets[:-1]
 
 
-def _part(kind: str, parameters: dict[str, str], header: Fields, body: bytes) -> Part:
+def _part(kind: str, parameters: Mapping[str, str], header: Fields, body: bytes) -> Part:
     kind = kind or "text/plain"
     if not _TYPE.fullmatch(kind):
         kind = "application/octet-stream"

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from attrs import frozen
 from twisted.logger import Logger
 
-from smsgw.flow.exchange import Exchange, carrier_peer, customer_peer
+from smsgw.flow.exchange import Exchange, carrier_peer, customer_peer, mmsc_of
 from smsgw.flow.replies import Replies
 from smsgw.identities import Identities
 from smsgw.mm4 import headers, pdus, transactions
 from smsgw.mm4.pdus import DeliveryReportReq, ForwardReq, Request
 from smsgw.mm4.words import Extension, RequestStatus, Status
+from smsgw.provisioning import Account
 from smsgw.queues import Queues, Transaction
 from smsgw.refusals import Reason, Refusal
 from smsgw.rules.tables import Tables
@@ -22,6 +23,10 @@ from smsgw.smtp.replies import LOCAL_ERROR, Reply
 from smsgw.store.changes import StoreFailed
 
 _log = Logger()
+
+# Domains that one account without an MMSC of its own may have answered within this time.
+DOMAINS = 20
+_DOMAINS_MS = 3600_000
 
 # Reasons that are ours and not of the request: the peer is to send it again, whatever it asked for.
 _OURS = frozenset(
@@ -81,6 +86,41 @@ class Answering:
         self._queues = queues
         self._allot = identities.allot
         self._now = now
+        # By account, when each domain was named last (ms); the one named longest ago first.
+        self._named: dict[str, dict[str, int]] = {}
+
+    def crowded(self, envelope: Envelope, request: Request) -> Reply | None:
+        """What SMTP says if a customer names yet another domain to be answered at; None if it may.
+
+        With an MMSC of its own everything goes there. Without one, each domain is looked up,
+        connected to and remembered, so an account has a few at a time.
+        """
+        account = self._without_mmsc(envelope.peer)
+        if account is None:
+            return None
+        asked = {self.by_mail(envelope, request)}
+        if isinstance(request, ForwardReq) and _reported(request):
+            # What was taken is reported to the one, what was refused to the other.
+            asked.add(request.originator_system)
+            if "@" in request.from_:
+                asked.add(request.from_)
+        now = int(self._now() * 1000)
+        named = self._named.setdefault(account.name, {})
+        for domain in {address.rpartition("@")[2].lower() for address in asked} - {""}:
+            if domain not in named and len(named) >= DOMAINS:
+                oldest = next(iter(named))
+                if now - named[oldest] < _DOMAINS_MS:
+                    words = f"{domain[:80]} is one domain too many; {DOMAINS} an hour are answered"
+                    return refused(Refusal(Reason.THROTTLED, words)).reply
+                del named[oldest]
+            named.pop(domain, None)
+            named[domain] = now
+        return None
+
+    def _without_mmsc(self, peer: Peer) -> Account | None:
+        """The account of a customer that has no MMSC, so that it is answered where it says."""
+        account = self._tables().accounts.get(peer.login.account) if peer.login else None
+        return account if account is not None and mmsc_of(account) is None else None
 
     def by_mail(self, envelope: Envelope, request: Request) -> str:
         """The address that a response goes to, "" if none is wanted, or there is none."""
@@ -118,8 +158,10 @@ class Answering:
         transaction: Transaction,
     ) -> None:
         """Adds a delivery report of a recipient who was refused, if reports were asked for."""
-        if not (request.delivery_report or request.relay_report):
+        if not _reported(request):
             return
+        if "@" not in request.from_ and self._without_mmsc(envelope.peer) is not None:
+            return  # there is no such place
         exchange, name = self._exchange, f"dr-{self._allot()}"
         report = DeliveryReportReq(
             from_=recipient,
@@ -182,6 +224,11 @@ class Answering:
     def _quotes(self, peer: Peer) -> bool:
         form = self._tables().carriers.get(peer.carrier) if peer.carrier else None
         return form is not None and form.quote_ids
+
+
+def _reported(request: ForwardReq) -> bool:
+    """True if reports are asked for."""
+    return bool(request.delivery_report or request.relay_report)
 
 
 def peer_of(peer: Peer, address: str) -> str:

@@ -12,12 +12,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from attrs import define, evolve, field
-from twisted.internet.defer import DeferredLock, DeferredSemaphore
+from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore
 from twisted.logger import Logger
 
 from smsgw.flow.accept import Acceptance
 from smsgw.flow.decide import Outcome
 from smsgw.flow.inbound import ANONYMOUS, Inbound
+from smsgw.gathering import Gathering
 from smsgw.identities import to_guid
 from smsgw.login import Login
 from smsgw.media import MediaStore
@@ -47,6 +48,7 @@ INTERFACE = "mm4"
 _SHOWN = 10  # ids in an SMTP answer
 _LARGE = 4  # contents of more than this size are read at once
 _LARGE_SIZE = 256 * 1024
+_TOGETHER = 50  # requests whose recipients are looked up at once
 _TON = {Kind.NUMBER: numbers.INTERNATIONAL, Kind.SHORT_CODE: numbers.SHORT_CODE}
 
 
@@ -105,6 +107,7 @@ class Forwards:
         self._turns: dict[tuple[str, str], DeferredLock] = {}
         self._waiting: Counter[tuple[str, str]] = Counter()
         self._reading = DeferredSemaphore(_LARGE)
+        self._seen: Gathering[list[bytes], dict[bytes, SeenRow]] = Gathering(self._find, _TOGETHER)
         self.repeated = 0  # for operators: recipients of requests that came again
 
     async def receive(
@@ -146,6 +149,9 @@ class Forwards:
         return account.country if account is not None else ""
 
     async def _take(self, request: _Request, mail: Mail, octets: bytes) -> Reply:
+        crowded = self._answering.crowded(request.envelope, request.pdu)
+        if crowded is not None:
+            return crowded  # by SMTP only: a mail would go to that domain
         loop = transactions.loops(request.pdu, mail.hops, self._limit)
         if loop:
             return await self._all(request, refused(Refusal(Reason.PERMISSION_DENIED, loop)))
@@ -165,8 +171,7 @@ class Forwards:
 
     async def _sort(self, request: _Request) -> None:
         """Tells new recipients from repeated ones, who get the answer that they got."""
-        keys = [one.key for one in request.to]
-        known = await self._journal.run(partial(seen.find, keys=keys, now=request.now))
+        known = await self._seen([one.key for one in request.to])
         for one in request.to:
             row = known.get(one.key)
             if row is None:
@@ -174,6 +179,12 @@ class Forwards:
             else:
                 self.repeated += 1
                 request.verdicts[one.written] = _again(row)
+
+    def _find(self, several: list[list[bytes]]) -> Deferred[list[dict[bytes, SeenRow] | Exception]]:
+        """The rows of all requests that ask, for each of them."""
+        keys = [key for some in several for key in some]
+        found = self._journal.run(partial(seen.find, keys=keys, now=int(self._now() * 1000)))
+        return found.addCallback(lambda rows: [rows] * len(several))
 
     def _unable(self, request: _Request) -> Verdict | None:
         """Why the request cannot be taken, whoever its recipients are."""

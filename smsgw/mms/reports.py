@@ -64,6 +64,9 @@ class CustomerReports:
     async def _reported(
         self, envelope: Envelope, pdu: DeliveryReportReq | ReadReplyReq, account: str
     ) -> Reply:
+        crowded = self._answering.crowded(envelope, pdu)
+        if crowded is not None:
+            return crowded
         message = await self._of(pdu, account)
         if message is None:
             unknown = refused(Refusal(Reason.UNKNOWN_MESSAGE, pdu.message_id))

@@ -111,6 +111,10 @@ class SmtpLink(ESMTPClient):
         if self._login:
             self._untyped.registerAuthenticator(PLAINAuthenticator(place.username.encode()))  # type: ignore[no-untyped-call]
 
+    def __setattr__(self, name: str, value: object) -> None:
+        """Twisted's looks for a name that it has given up, each time."""
+        object.__setattr__(self, name, value)
+
     def connectionMade(self) -> None:
         """Twisted."""
         # The end of a content would wait for the peer's delayed acknowledgement of the rest.

@@ -78,6 +78,8 @@ class Outgoing:
         self._links: set[SmtpLink] = set()
         self._idle: dict[SmtpLink, Any] = {}  # and the timer that ends it
         self._connecting = 0
+        # How to end each connection that takes no mails yet.
+        self._making: set[Callable[[], object]] = set()
         self._stopping: Deferred[None] | None = None
         self.results: Counter[Result] = Counter() if results is None else results
 
@@ -114,6 +116,9 @@ class Outgoing:
             self._fail_waiting(_STOPPING)
             for link in list(self._idle):
                 self._end(link)
+            # There is nothing that they could carry, and a server may be long silent.
+            for end in list(self._making):
+                end()
             self._look_if_over()
         return self._stopping
 
@@ -161,18 +166,26 @@ class Outgoing:
             self._connecting -= 1
             if not ready and not self._links:
                 self._fail_waiting(why_not)
-            self._grow()
+            # A server that takes no more connections is not asked without pause: what waits goes by
+            # those there are, and the next mail, or the end of one of them, tries again.
+            if ready:
+                self._grow()
             self._look_if_over()
 
     async def _ready(self, place: Place) -> str:
         """Makes a connection; "" once it takes mails, else why it does not."""
+        if self._stopping is not None:
+            return _STOPPING.text
         ready: Deferred[str] = Deferred()
 
         def next_job(link: SmtpLink) -> Job | None:
-            if link not in self._links:
-                self._links.add(link)
-                ready.callback("")
-            return self._next(link)
+            if link in self._links:
+                return self._next(link)
+            self._links.add(link)
+            # First: a mail that still waited would have another connection made for it.
+            job = self._next(link)
+            ready.callback("")
+            return job
 
         def gone(link: SmtpLink, job: Job | None, words: str) -> None:
             if link in self._links:
@@ -189,15 +202,19 @@ class Outgoing:
                 ),
             )
             late = self._reactor.callLater(CONNECT_S, connecting.cancel)
+            self._making.add(connecting.cancel)
             try:
-                await connecting
+                link = await connecting
             finally:
+                self._making.discard(connecting.cancel)
                 if late.active():
                     late.cancel()
         except Exception as fault:
             words = why(fault) or str(fault) or type(fault).__name__
         else:
+            self._making.add(link.abort)
             words = await ready
+            self._making.discard(link.abort)
         if words:
             _log.info("SMTP to {host}:{port}: {why}", host=place.host, port=place.port, why=words)
         return words
@@ -223,7 +240,7 @@ class Outgoing:
         timer = self._idle.pop(link, None)
         if timer is not None and timer.active():
             timer.cancel()
-        if job is not None and not job.answered and not job.again:
+        if job is not None and not job.answered and not job.again and self._stopping is None:
             job.again = True
             self._waiting.appendleft(job)
         elif job is not None:

@@ -7,12 +7,16 @@ Keys are ``mm4.transactions.delivery_key``: peer, message id and recipient.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from smsgw.mm4.transactions import KEPT_MS
 from smsgw.store import schema
 
 _CHUNK = 500  # keys of one statement
+_FIND = select(schema.mm4_seen).where(
+    schema.mm4_seen.c.key.in_(bindparam("keys", expanding=True)),
+    schema.mm4_seen.c.at > bindparam("since"),
+)
 
 
 class SeenRow(NamedTuple):
@@ -26,12 +30,10 @@ class SeenRow(NamedTuple):
 
 def find(connection: Connection, keys: Sequence[bytes], now: int) -> dict[bytes, SeenRow]:
     """By key, those that came within seven days."""
-    c = schema.mm4_seen.c
     found: dict[bytes, SeenRow] = {}
     for start in range(0, len(keys), _CHUNK):
         chunk = keys[start : start + _CHUNK]
-        query = select(schema.mm4_seen).where(c.key.in_(chunk), c.at > now - KEPT_MS)
-        for row in connection.execute(query):
+        for row in connection.execute(_FIND, {"keys": chunk, "since": now - KEPT_MS}):
             found[row.key] = SeenRow(*row)
     return found
 

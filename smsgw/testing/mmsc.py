@@ -16,7 +16,13 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybe
 from twisted.internet.protocol import ServerFactory
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
-from twisted.mail.smtp import ESMTP, Address, ESMTPSenderFactory
+from twisted.mail.smtp import (
+    ESMTP,
+    Address,
+    ESMTPSenderFactory,
+    SMTPClientError,
+    SMTPServerError,
+)
 from twisted.python.failure import Failure
 
 from smsgw.mm4 import headers, mime
@@ -32,6 +38,9 @@ from smsgw.mm4.pdus import (
 from smsgw.mm4.words import ReadStatus, RequestStatus, Status
 
 _log = Logger()
+
+SIZE = 5_242_880  # octets of a mail
+_SEEN = 100_000  # messages of which a repeat is known
 
 
 @define
@@ -49,7 +58,7 @@ class MmscScript:
     report_s: float = 0.0
     read: bool = False  # a read reply too, for messages that ask for it
     eight_bit: bool = True  # it offers 8BITMIME
-    # What the gateway does not take is said again after so long, until it does; 0: never again.
+    # What the gateway does not take now is said again after so long, until it does; 0: never again.
     retry_s: float = 0.0
 
 
@@ -70,9 +79,14 @@ class _Body:
         self._mmsc = mmsc
         self._recipient = recipient
         self._lines: list[bytes] = []
+        self._size = 0
 
     def lineReceived(self, line: bytes) -> None:
-        """Twisted: a line."""
+        """Twisted: a line. Raises SMTPServerError for one too many."""
+        self._size += len(line) + 2
+        if self._size > SIZE:
+            self._lines.clear()
+            raise SMTPServerError(552, b"5.3.4 more than SIZE")
         self._lines.append(line)
 
     def eomReceived(self) -> Deferred[None]:
@@ -92,7 +106,7 @@ class _Session(ESMTP):
 
     def extensions(self) -> dict[bytes, Any]:
         """Twisted: what EHLO offers."""
-        found: dict[bytes, Any] = {b"SIZE": [b"5242880"]}
+        found: dict[bytes, Any] = {b"SIZE": [b"%d" % SIZE]}
         if self.factory.script.eight_bit:
             found[b"8BITMIME"] = None
         return found
@@ -118,7 +132,8 @@ class _Session(ESMTP):
 
 class Mmsc(ServerFactory):
     """One MMSC; ``received`` are the messages that came, repeats too, ``answers`` the responses to
-    its reports, ``reported`` the reports that came. A repeat is answered, and reported no more."""
+    its reports, ``reported`` the reports that came: all of them, or the last ``keep`` of each. A
+    repeat is answered, and reported no more."""
 
     noisy = False
 
@@ -128,8 +143,10 @@ class Mmsc(ServerFactory):
         reactor: Any,
         gateway_port: int = 0,
         now: Callable[[], float] = time.time,
+        keep: int | None = None,
     ) -> None:
-        """``gateway_port`` is where on 127.0.0.1 it mails what it says; 0: nowhere."""
+        """``gateway_port`` is where on 127.0.0.1 it mails what it says; 0: nowhere. One that runs
+        for long needs ``keep``, or it grows."""
         self.script = script
         self.reactor = reactor
         self.gateway_port = gateway_port
@@ -137,7 +154,9 @@ class Mmsc(ServerFactory):
         self.answers: list[Response] = []
         self.reported: list[Pdu] = []
         self.said: deque[int] = deque()
-        self._seen: set[tuple[str, str]] = set()
+        # Message and recipient; the one that came first is first.
+        self._seen: dict[tuple[str, str], None] = {}
+        self._keep = keep
         self.mails = 0  # that came, whatever became of them
         self.port = 0
         self._now = now
@@ -195,16 +214,23 @@ class Mmsc(ServerFactory):
         mail = headers.read(octets)
         if isinstance(mail.pdu, ForwardReq):
             content = mime.parse(octets, mail.fields, mail.body)
-            self.received.append(Received(mail.pdu, content, recipient, octets))
+            self._kept(self.received, Received(mail.pdu, content, recipient, octets))
             # After the answer to the mail, as most do; that is not waited for.
             key = mail.pdu.message_id, recipient
             self._begin(self._script(mail.pdu, recipient, repeated=key in self._seen))
-            self._seen.add(key)
+            self._seen[key] = None
+            if len(self._seen) > _SEEN:
+                del self._seen[next(iter(self._seen))]
         elif isinstance(mail.pdu, Response):
-            self.answers.append(mail.pdu)
+            self._kept(self.answers, mail.pdu)
         elif mail.pdu is not None:
-            self.reported.append(mail.pdu)
+            self._kept(self.reported, mail.pdu)
         self._look()
+
+    def _kept(self, several: list[Any], one: Any) -> None:
+        several.append(one)
+        if self._keep is not None:
+            del several[: max(0, len(several) - self._keep)]
 
     def until(self, condition: Callable[[], bool]) -> Deferred[None]:
         """Fires when ``condition`` is true; it is looked at whenever a mail has come."""
@@ -286,8 +312,9 @@ class Mmsc(ServerFactory):
                 await self.mail(headers.write(pdu), recipient)
             except CancelledError:
                 raise
-            except Exception:  # of several kinds, for a connection that breaks in between
-                if not self.script.retry_s:
+            except Exception as error:  # of several kinds, for a connection that breaks in between
+                refused = isinstance(error, SMTPClientError) and 500 <= error.code < 600
+                if refused or not self.script.retry_s:
                     raise
                 await deferLater(self.reactor, self.script.retry_s)
             else:

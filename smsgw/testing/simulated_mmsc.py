@@ -152,7 +152,7 @@ def _command(
     parts += [part_of(one) for one in files]
 
     async def serve(reactor: Any) -> None:
-        mmsc = Telling(script, reactor, gateway_port)
+        mmsc = Telling(script, reactor, gateway_port, keep=0)
         try:
             await mmsc.start(port)
         except CannotListenError as error:

@@ -284,7 +284,8 @@ class Answering(LineReceiver):
         self.host.open.add(self)
         self.host.connections += 1
         self.host.watch.check()
-        self.say(self.host.greeting)
+        if self.host.greeting:
+            self.say(self.host.greeting)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted."""
@@ -392,6 +393,12 @@ class Pool(TestCase):
         self.world.clock.advance(30)
         await self.host.watch.when(lambda: not self.host.open)
 
+    async def test_one_mail_makes_one_connection(self) -> None:
+        """However many there may be: the mail that made it is on it once it is ready."""
+        pool = await self.begin()
+        assert (await pool.send(mail()))[ALICE].result == Result.DELIVERED
+        assert (pool.connections, self.host.connections) == (1, 1)
+
     async def test_connection_ends_after_its_number_of_mails(self) -> None:
         """mm4.md §7: 100; here 2. What waits gets another connection."""
         pool = await self.begin(connections=1, mails=2)
@@ -465,6 +472,69 @@ class Pool(TestCase):
         while not stopped.called:
             self.world.clock.advance(0)
             await tick()
+
+    async def test_a_connection_that_breaks_while_others_end_has_no_other_made(self) -> None:
+        """Its mail is told of, and the places are not asked for again."""
+        pool = await self.begin(connections=2)
+        self.host.held = Deferred()
+        sent = [pool.send(mail()) for _ in range(2)]
+        await self.host.watch.when(lambda: len(self.host.mails) == 2)
+        self.host.held.callback(None)
+        for one in sent:
+            await one
+        self.host.held = Deferred()
+        busy = pool.send(mail())
+        await self.host.watch.when(lambda: len(self.host.mails) == 3)
+        asked: list[bool] = []
+
+        async def found() -> list[Place]:
+            asked.append(True)
+            return self.places
+
+        pool._places = found
+        self.host.closes = 1
+        broken = pool.send(mail())
+        stopped = pool.stop()
+        assert (await broken)[ALICE].result == Result.TEMPORARY
+        self.host.held.callback(None)
+        assert (await busy)[ALICE].result == Result.DELIVERED
+        while not stopped.called:
+            self.world.clock.advance(0)
+            await tick()
+        assert (asked, self.host.connections) == ([], 2)
+
+    async def test_a_server_that_takes_no_more_connections_is_not_pressed(self) -> None:
+        """What waits goes by the connection that there is; each mail tries once for another."""
+        pool = await self.begin(connections=3)
+        self.host.held = Deferred()
+        sent = [pool.send(mail())]
+        await self.host.watch.when(lambda: len(self.host.mails) == 1)
+        self.host.greeting = "421 too many of you"
+        sent += [pool.send(mail()) for _ in range(2)]
+        await self.host.watch.when(lambda: self.host.connections == 3)
+        while pool.states["connecting"]:
+            await tick()
+        for _ in range(50):
+            await tick()
+        assert (self.host.connections, pool.waiting) == (3, 2)
+        self.host.held.callback(None)
+        for one in sent:
+            assert (await one)[ALICE].result == Result.DELIVERED
+        assert self.host.connections == 3
+
+    async def test_stop_awaits_no_server_that_does_not_greet(self) -> None:
+        """Its connection has nothing to carry any more, and the other places are not tried."""
+        pool = await self.begin()
+        self.places *= 2
+        self.host.greeting = ""
+        sent = pool.send(mail())
+        await self.host.watch.when(lambda: self.host.connections == 1)
+        while not pool._making:
+            await tick()
+        stopped = pool.stop()
+        assert (await sent)[ALICE].text == "stopping"
+        await stopped
+        assert (pool.connections, self.host.connections) == (0, 1)
 
 
 def tick() -> Deferred[None]:
