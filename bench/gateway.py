@@ -18,6 +18,9 @@ RESULTS = ROOT / "bench" / "results"
 _TICK = os.sysconf("SC_CLK_TCK")
 
 _CONFIG = """\
+[node]
+name = "node{number}"
+number = {number}
 [store]
 url = "{store}"
 folder = "{folder}"
@@ -218,17 +221,24 @@ class Gateway:
         rules: str = "",
         store: str = "",
         broker: str = "embedded:",
+        beside: "Gateway | None" = None,
     ) -> None:
         """``rules``: what a message has to pass, "" (nothing), "priced" or "all"; ``store`` and
-        ``broker`` are URLs, a file of SQLite and none unless they are given."""
+        ``broker`` are URLs, a file of SQLite and none unless they are given; ``beside`` is
+        a node of the same store, of which this one is the next."""
         self.smpp, self.http = free_port(), free_port()
         folder = self._folder(keep)
+        self.number = 0
+        if beside is not None:
+            self.number = beside.number + 1
+            shutil.copy(beside.folder / "smsgw.key", folder)
         config = _CONFIG.format(
             folder=folder,
             smpp=self.smpp,
             http=self.http,
             store=store or f"sqlite:///{folder}/smsgw.db",
             broker=broker,
+            number=self.number,
         )
         self._start(config, provisioning(carrier, window, binds, rules))
         if rules:

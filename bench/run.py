@@ -5,6 +5,7 @@ the median counts. Run as ``python -m bench.run [SCENARIO ...]``.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -107,10 +108,10 @@ class Bench:
                 self._one_smpp(gateway, sink, False, self.options.messages // 20)
 
                 def one() -> Result:
-                    before = found.cpu_seconds()
+                    before, wal = found.cpu_seconds(), found.written()
                     result = self._one_smpp(gateway, sink, False, self.options.messages)
                     used = threads(before, found.cpu_seconds(), self.options.messages)
-                    return {**result, "servers_us": used}
+                    return {**result, "servers_us": used, **self._octets(wal, found.written())}
 
                 with Profile(gateway, "scale", self.options.profile) as profile:
                     result = self.runs("scale", one, "messages_per_s")
@@ -119,6 +120,76 @@ class Bench:
                 sink.stop()
                 if gateway is not None:
                     gateway.stop()
+
+    def scale_two(self) -> Result:
+        """``scale`` on two nodes of one store, each with half of the load and links of its own."""
+        with servers() as found, contextlib.ExitStack() as stack:
+            port = free_port()
+            sink = Sink(port, "--receipts", "none", "--window", str(self.options.window))
+            stack.callback(sink.stop)
+            places = {"store": found.store, "broker": found.broker}
+            first = self._gateway(port, sink, **places)
+            stack.callback(first.stop)
+            options = self.options
+            second = Gateway(
+                port, options.window, options.binds, options.keep, beside=first, **places
+            )
+            stack.callback(second.stop)
+            nodes = [first, second]
+            self._two_nodes(nodes, sink, self.options.messages // 20)
+
+            def one() -> Result:
+                before, wal = found.cpu_seconds(), found.written()
+                result = self._two_nodes(nodes, sink, self.options.messages)
+                used = threads(before, found.cpu_seconds(), self.options.messages)
+                return {**result, "servers_us": used, **self._octets(wal, found.written())}
+
+            return self.runs("scale-two", one, "messages_per_s")
+
+    def _octets(self, before: tuple[int, int], after: tuple[int, int]) -> Result:
+        """What PostgreSQL wrote and keeps for a message."""
+        log, kept = (
+            round((b - a) / self.options.messages) for a, b in zip(before, after, strict=True)
+        )
+        return {"wal_bytes": log, "kept_bytes": kept}
+
+    def _two_nodes(self, nodes: list[Gateway], sink: Sink, messages: int) -> Result:
+        """Half of the messages to each node at once; CPU is what a message costs of each node."""
+        sink.say("reset")
+        before = [node.cpu_seconds() for node in nodes]
+        loads = [
+            loading(
+                "load",
+                node.smpp,
+                binds=self.options.binds,
+                window=self.options.window,
+                messages=messages // len(nodes),
+            )
+            for node in nodes
+        ]
+        figures = []
+        for process in loads:
+            out, err = process.communicate()
+            if process.returncode:
+                raise Failed(f"load: {err.strip()}")
+            figures.append(json.loads(out))
+        accepted = sum(one["accepted"] for one in figures)
+        arrived = sink.wait("arrived", accepted)
+        start = min(one["first_submit"] for one in figures)
+        result: Result = {
+            "messages_per_s": rate(arrived["arrived"], start, arrived["last_arrival"]),
+            "accepted": accepted,
+            "refused": [one["refused"] for one in figures],
+            "arrived": arrived["arrived"],
+            "p50_ms": max(one["p50_ms"] for one in figures),
+            "p99_ms": max(one["p99_ms"] for one in figures),
+            "sink_us": arrived["cpu_us_per_message"],
+            "load_us": max(one["cpu_us_per_message"] for one in figures),
+        }
+        for n, node in enumerate(nodes):
+            used = threads(before[n], node.cpu_seconds(), messages // len(nodes))
+            result[f"node{n}_us_by_thread"] = used
+        return result
 
     def rules(self) -> Result:
         """SMPP in, commit, SMPP out, without rules, with price, opt-out and quota, and with all
@@ -456,6 +527,7 @@ class Bench:
             "smpp": lambda: self.smpp(receipts=False),
             "receipts": lambda: self.smpp(receipts=True),
             "scale": self.scale,
+            "scale-two": self.scale_two,
             "http": self.http,
             "websmpp": lambda: self.http("websmpp", "websmpp"),
             "smscgi": lambda: self.http("smscgi", "smscgi"),
@@ -534,8 +606,17 @@ def table(results: dict[str, Result]) -> None:
     row("scale", "p99 of the submit answer, ms", "p99_ms")
     row("scale", "us of CPU by thread of the gateway", "gateway_us_by_thread")
     row("scale", "us of CPU of each server", "servers_us")
+    row("scale", "octets of WAL a message", "wal_bytes")
+    row("scale", "octets that a message keeps in the store", "kept_bytes")
     row("scale", "us of CPU of the load", "load_us")
     row("scale", "us of CPU of the sink", "sink_us")
+    row("scale-two", "messages/s, two nodes on one store", "messages_per_s", ">= 4,000")
+    row("scale-two", "p99 of the submit answer, ms", "p99_ms")
+    row("scale-two", "us of CPU by thread of a node, each of its messages", "node0_us_by_thread")
+    row("scale-two", "the same of the other node", "node1_us_by_thread")
+    row("scale-two", "us of CPU of each server", "servers_us")
+    row("scale-two", "octets of WAL a message", "wal_bytes")
+    row("scale-two", "octets that a message keeps in the store", "kept_bytes")
     row("latency", "load, messages/s", "load_per_s")
     row("latency", "p50 of the submit answer, ms", "p50_ms")
     row("latency", "p99 of the submit answer, ms", "p99_ms", "< 50")
@@ -581,7 +662,7 @@ def main() -> None:
     dialects = ["http", "websmpp", "smscgi", "relay", "many", "many-relay"]
     usual = ["codec", "stack", "routes", "smpp", "receipts", *dialects, "latency", "rules", "binds"]
     usual.append("mm4")
-    every = [*usual, "memory", "memory-down", "scale"]
+    every = [*usual, "memory", "memory-down", "scale", "scale-two"]
     parser.add_argument("scenario", nargs="*", metavar="SCENARIO", help=f"of {', '.join(every)}")
     parser.add_argument("--quick", action="store_true", help="one short run of each")
     parser.add_argument("--memory", action="store_true", help="the two memory scenarios too")

@@ -22,6 +22,20 @@ class Servers:
     broker: str
     folders: dict[str, int]  # name -> process id of the server
 
+    def written(self) -> tuple[int, int]:
+        """Octets that PostgreSQL has written to its log since it was made, and those of what is
+        kept of messages (tables ``message`` and ``part`` with their indexes)."""
+        import psycopg
+
+        query = """
+            SELECT pg_current_wal_lsn() - '0/0'::pg_lsn, (
+                SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c
+                WHERE c.relkind = 'r' AND (c.relname LIKE 'message_%' OR c.relname LIKE 'part_%')
+            )"""
+        with psycopg.connect(self.store.replace("+psycopg", "")) as connection:
+            [(log, kept)] = connection.execute(query).fetchall()
+        return int(log), int(kept)
+
     def cpu_seconds(self) -> dict[str, float]:
         """User and system time of each with all its processes, ended ones too."""
         parents: dict[int, int] = {}

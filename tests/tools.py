@@ -17,6 +17,7 @@ TOOLS = {
     "pdftotext": "poppler-utils",
     "rabbitmq-server": "rabbitmq-server",
     "chromium": "chromium",
+    "haproxy": "haproxy",
     "/usr/lib/postgresql/15/bin/postgres": "postgresql",
     "SMS::AQL": "libsms-aql-perl",
     "Net::SMPP": "libnet-smpp-perl",
