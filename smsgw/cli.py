@@ -13,7 +13,7 @@ from smsgw.commands.messages import cancel, send, status
 from smsgw.commands.move import migrate_store
 from smsgw.commands.operators import token
 from smsgw.commands.provision import apply, hash_password_command
-from smsgw.commands.queues import queues
+from smsgw.commands.queues import nodes, queues
 from smsgw.commands.routes import route
 from smsgw.commands.trace import trace
 from smsgw.commands.watch import audit, health
@@ -45,6 +45,7 @@ for _one in (
     statement,
     carriers,
     queues,
+    nodes,
     lists,
     list_group,
     route,

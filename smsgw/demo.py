@@ -8,13 +8,21 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from twisted.logger import LoggingFile
+from twisted.internet.error import CannotListenError
+from twisted.logger import Logger, LoggingFile
 
 from smsgw.config import Config, Store
+from smsgw.testing.mmsc import Mmsc, MmscScript
 
 if TYPE_CHECKING:
     from smsgw.service import Gateway
 
+_log = Logger()
+
+MMSC_PORT = 2526  # of loopback
+_MMSC_DOMAIN = "mms.example.net"
+_SMS = "sms.localhost"
+_MMS = "mms.localhost"
 _TOML = """\
 [[account]]
 name = "demo"
@@ -41,6 +49,13 @@ password = "{password_http}"
 allow = ["127.0.0.0/8", "::1"]
 interfaces = ["sms.cgi"]
 
+[[account.credential]]
+kind = "smtp"
+username = "demo"
+password = "{password_http}"
+allow = ["127.0.0.0/8", "::1"]
+identify = "address"
+
 [[account.number]]
 address = "447700900000"
 targets = ["smpp"]
@@ -48,6 +63,22 @@ targets = ["smpp"]
 [[carrier]]
 name = "simulator"
 kind = "simulator"
+
+# An MMSC that the demo starts beside the gateway.
+[[carrier]]
+name = "mmsc"
+kind = "mm4"
+host = "127.0.0.1"
+port = {mmsc_port}
+domain = "{mmsc_domain}"
+allow = ["127.0.0.0/8"]
+tls = "none"
+
+[[route]]
+name = "mms"
+prefixes = ["4477009008"]
+carriers = ["mmsc"]
+kinds = ["mms"]
 
 [[route]]
 name = "default"
@@ -59,7 +90,12 @@ mms = "link"
 
 def provisioning(password_smpp: str, password_http: str) -> str:
     """The demo's provisioning file, TOML. The passwords are letters and digits; that of SMPP has 8 at most."""
-    return _TOML.format(password_smpp=password_smpp, password_http=password_http)
+    return _TOML.format(
+        password_smpp=password_smpp,
+        password_http=password_http,
+        mmsc_port=MMSC_PORT,
+        mmsc_domain=_MMSC_DOMAIN,
+    )
 
 
 # By kind of endpoint; a colon in an endpoint's value is escaped.
@@ -71,6 +107,7 @@ _WORDS = """
 smsgw is running. It listens on:
   SMPP   {smpp}
   REST   {rest}
+  mail   {mail}
   admin  {admin}
 {try_it}"""
 
@@ -91,6 +128,16 @@ or both in one line:
     curl -s -u demo:{http} {rest}/messages/$G
 """
 
+_TRY_MAIL = """
+Send an e-mail that becomes an SMS, and one that becomes an MMS and goes to an MMSC by MM4:
+
+  printf 'From: 447700900000@localhost\\n\\nHello by mail\\n' | curl -sv --crlf smtp://{address} -T - \\
+    --mail-from me@localhost --mail-rcpt 447700900123@{sms} 2>&1 | grep '250 2.0.0.*-'
+
+  printf 'From: 447700900000@localhost\\nSubject: Hi\\n\\nHello by MM4\\n' | curl -sv --crlf smtp://{address} -T - \\
+    --mail-from me@localhost --mail-rcpt 447700900800@{mms} 2>&1 | grep '250 2.0.0.*-'
+"""
+
 _TRY_SMPP = """
 Connect an ESME (SMPP 3.4): host {host} port {port} system_id demo password {smpp}
 """
@@ -102,7 +149,8 @@ The passwords are kept in {file}.
 
 def on_loopback(config: Config) -> None:
     """Makes every TCP listener without an interface listen on loopback only, and gives the demo a
-    store of its own and a base of its links to MMS, unless the configuration names them."""
+    store, a base of its links to MMS and mail domains of its own, unless the configuration names
+    them."""
     if config.store == Store():
         config.store.url = "sqlite:///var/demo/smsgw.db"
 
@@ -118,6 +166,10 @@ def on_loopback(config: Config) -> None:
     config.http.admin = [bounded(endpoint) for endpoint in config.http.admin]
     for own in config.http.site:
         own.listen = [bounded(endpoint) for endpoint in own.listen]
+    config.smtp.listen = [bounded(endpoint) for endpoint in config.smtp.listen]
+    domains = config.smtp.domains
+    if not domains.sms and not domains.mm4:
+        domains.sms, domains.mm4 = _SMS, _MMS
     bases = [base for one in config.http.listen if (base := _base(one)).startswith("http")]
     if bases and not config.http.public_url:
         config.http.public_url = bases[0]
@@ -145,8 +197,14 @@ async def begin(gateway: "Gateway", file: Path) -> None:
     if passwords and "demo" in gateway.tables.accounts:
         urls = [one for one in rest if one.startswith("http")]
         addresses = [address for one in smpp if (address := _address(one))]
+        mails = [address for one in config.smtp.listen if (address := _address(one))]
+        domains = config.smtp.domains
         if urls:
             try_it += _TRY_REST.format(http=passwords["http"], rest=urls[0])
+        logins = {one.kind for one in gateway.tables.accounts["demo"].credential}
+        if mails and domains.sms and domains.mm4 and "smtp" in logins:
+            mail = ":".join(mails[0])
+            try_it += _TRY_MAIL.format(address=mail, sms=domains.sms, mms=domains.mm4)
         if addresses:
             host, port = addresses[0]
             try_it += _TRY_SMPP.format(smpp=passwords["smpp"], host=host, port=port)
@@ -155,12 +213,30 @@ async def begin(gateway: "Gateway", file: Path) -> None:
         _WORDS.format(
             smpp=" ".join(":".join(_address(one) or [one]) for one in smpp) or _NOWHERE,
             rest=" ".join(rest) or _NOWHERE,
+            mail=" ".join(":".join(_address(one) or [one]) for one in config.smtp.listen)
+            or _NOWHERE,
             admin=" ".join(config.http.admin) or _NOWHERE,
             try_it=try_it,
         ),
         file=_paper(),
         flush=True,
     )
+
+
+def start_mmsc(gateway: "Gateway") -> None:
+    """Starts the MMSC of the demo, if that is provisioned, until the gateway stops."""
+    form = gateway.tables.carriers.get("mmsc")
+    mails = [address for one in gateway.config.smtp.listen if (address := _address(one))]
+    if form is None or (form.host, form.port) != ("127.0.0.1", MMSC_PORT) or not mails:
+        return
+    script = MmscScript(_MMSC_DOMAIN, report_s=1.0, retry_s=5.0)
+    mmsc = Mmsc(script, gateway.reactor, int(mails[0][1]), keep=0)
+    try:
+        mmsc.start(MMSC_PORT)
+    except CannotListenError as error:
+        _log.warn("demo: no MMSC: {why}", why=str(error))
+        return
+    gateway.reactor.addSystemEventTrigger("before", "shutdown", mmsc.stop)
 
 
 def _paper() -> TextIO:

@@ -40,6 +40,7 @@ from smsgw.store.records import Records
 _log = Logger()
 
 INTERFACE = "smtp"
+NO_SENDER = "From names no sender of the account, and it has no default one"
 _SUBJECT_MOST = 250
 _LARGE = 32_768  # octets of a mail that is read on a thread
 _GUIDS = 12  # on one line of an answer
@@ -376,4 +377,6 @@ def _refused(one: _Asked, several: bool) -> Reply:
     detail = refusal.detail
     if detail == destination and not several:
         detail = ""
+    if refusal.reason is Reason.BAD_SOURCE and not detail:
+        detail = NO_SENDER
     return said(refusal.reason, detail)

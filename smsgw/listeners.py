@@ -60,15 +60,26 @@ class Listeners:
         """Listens on all of them; raises CannotStart."""
         gateway = self._gateway
         config = gateway.config
-        for listener in config.smpp.listen:
+        roles = config.node.roles
+        for listener in config.smpp.listen if "smpp" in roles else ():
             profile = self.profile(listener.profile)
             factory = SmppServerFactory(gateway.esmes, profile, gateway.reactor, gateway.traces)
             await self._open(listener.endpoint, self._prefaced(listener, factory), "smpp.listen")
             self._smpp.append(factory)
-        for endpoint in config.smpp.outbind_listen:
+        for endpoint in config.smpp.outbind_listen if "carriers" in roles else ():
             calls = OutbindFactory(self.callers, gateway.reactor)
             await self._open(endpoint, calls, "smpp.outbind_listen")
             self.calls.append(calls)
+        if "http" in roles:
+            await self._open_http()
+        for endpoint in config.http.admin:
+            await self._open_admin(endpoint)
+        if "smtp" in roles:
+            await self._open_smtp()
+        self.open = True
+
+    async def _open_http(self) -> None:
+        config = self._gateway.config
         served = self._dialects()
         customers = Site()
         for dialect in config.http.dialects:
@@ -85,10 +96,6 @@ class Listeners:
                 site.hosts.update(dict.fromkeys(own.hosts, shown))
             await self._show(site, own, "http.site.listen")
         await self._show(customers, config.http, "http.listen")
-        for endpoint in config.http.admin:
-            await self._open_admin(endpoint)
-        await self._open_smtp()
-        self.open = True
 
     def _dialects(self) -> dict[str, Callable[[Site], None]]:
         """By their names in the configuration, what adds each dialect to a site."""

@@ -21,6 +21,7 @@ from smsgw import config as configuration
 from smsgw import demo
 from smsgw.operate import log
 from smsgw.service import CannotStart, Gateway
+from smsgw.store import nodes
 from smsgw.store.database import StoreUnusable, open_store, place_of
 
 _log = Logger()
@@ -104,7 +105,8 @@ def makeService(options: Options) -> IService:
 
     config = options["configuration"]
     try:
-        engine = open_store(config.store.url, Path(config.store.folder))
+        owner = nodes.owner_of(config.node.number) if config.shared else "embedded"
+        engine = open_store(config.store.url, Path(config.store.folder), owner)
     except StoreUnusable as error:
         _fail([str(error)])
     gateway = Gateway(config, engine, reactor)
@@ -114,6 +116,7 @@ def makeService(options: Options) -> IService:
             _log.warn("{notice}", notice=notice)
         if options["demo"]:
             await demo.begin(gateway, place_of(engine) / "demo.json")
+            demo.start_mmsc(gateway)
 
     def cannot(failure: Failure) -> None:
         if failure.check(CannotStart):
@@ -125,6 +128,12 @@ def makeService(options: Options) -> IService:
         reactor.stop()
 
     gateway.ready.addCallback(lambda _: Deferred.fromCoroutine(started())).addErrback(cannot)
+
+    def fenced(_: None) -> None:
+        atexit.register(os._exit, 1)
+        stop()
+
+    gateway.fenced.addCallback(fenced)
 
     def stop() -> None:
         with suppress(ReactorNotRunning):  # a second signal finds it stopping

@@ -56,13 +56,15 @@ def balance(context: click.Context, as_json: bool, account: str) -> None:
 
 @click.command()
 @click.option("--text", default="", metavar="T", help="What it is for.", callback=utf8)
+@click.option("--correct", is_flag=True, help="Take AMOUNT off; --text must say why.")
 @click.argument("account", callback=utf8)
 @click.argument("amount", callback=utf8)
 @click.pass_context
-def topup(context: click.Context, text: str, account: str, amount: str) -> None:
+def topup(context: click.Context, text: str, correct: bool, account: str, amount: str) -> None:
     """Add AMOUNT to the balance of ACCOUNT; prints what it has then."""
-    text = text or f"by {user()}"
-    click.echo(_amount(_balance(operator_of(context).top_up(account, amount, text))))
+    if not correct:
+        text = text or f"by {user()}"
+    click.echo(_amount(_balance(operator_of(context).top_up(account, amount, text, correct))))
 
 
 def _amount(found: BalanceView) -> str:

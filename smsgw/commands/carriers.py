@@ -23,7 +23,7 @@ def carriers(context: click.Context, as_json: bool) -> None:
             "since": lambda one: time_of(one.since),
             "outstanding": lambda one: f"{one.outstanding}/{one.window}",
             "waiting": lambda one: str(one.waiting),
-            "reason": lambda one: one.reason,
+            "reason": lambda one: one.reason or one.last,
         },
     )
 

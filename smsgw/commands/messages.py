@@ -50,18 +50,22 @@ def status(context: click.Context, as_json: bool, message_id: str) -> None:
 @click.argument("message_ids", metavar="MESSAGE-ID...", nargs=-1, required=True)
 @click.pass_context
 def cancel(context: click.Context, message_ids: tuple[str, ...]) -> None:
-    """Cancel messages that no carrier has been given yet; prints the ids of those cancelled."""
+    """Cancel messages that no carrier has been given yet; prints the ids of those cancelled. The
+    common id of a request stands for all of its messages."""
     operator = operator_of(context)
     failed = False
     for message_id in message_ids:
         error = "no such message; give the id as decimal, GUID or 32 hex digits"
         if parse_id(message_id) is not None:
-            error = ask(operator.cancel(message_id)).error
+            done = ask(operator.cancel(message_id))
+            error = done.error
+            if done.left:
+                error = f"{done.left} of its {done.messages + done.left} messages are not pending"
+            if not done.error:
+                click.echo(message_id)
         if error:
             failed = True
             say_all([f"smsgw: {message_id}: not cancelled: {error}"])
-        else:
-            click.echo(message_id)
     if failed:
         raise Silent
 

@@ -10,6 +10,26 @@ from smsgw.flow.dead import Which
 from smsgw.operate.dead_views import IDS, DeadView
 
 
+@click.command()
+@json_option
+@click.pass_context
+def nodes(context: click.Context, as_json: bool) -> None:
+    """List the nodes that share the store; none where one gateway has it for itself."""
+    show_list(
+        as_json,
+        ask(operator_of(context).nodes()),
+        {
+            "node": lambda one: str(one.number),
+            "name": lambda one: one.name,
+            "roles": lambda one: " ".join(one.roles),
+            "version": lambda one: one.version,
+            "sessions": lambda one: str(one.sessions),
+            "links": lambda one: " ".join(f"{n}:{up}" for n, up in sorted(one.links.items()) if up),
+            "seen": lambda one: time_of(one.seen),
+        },
+    )
+
+
 @click.group(invoke_without_command=True)
 @json_option
 @click.pass_context

@@ -1,7 +1,7 @@
 """What keys of the configuration file need, or leave no room for, in one another."""
 
 from smsgw.config.sections import ROLES, Config, Http, HttpSite
-from smsgw.toml import Reader, dotted, shown
+from smsgw.toml import Reader, shown
 from smsgw.toml.lines import Path
 
 
@@ -11,17 +11,27 @@ def check(config: Config, reader: Reader) -> None:
     _check_smpp(config, reader)
     _check_http(config, reader)
     _check_smtp(config, reader)
+    _check_roles(config, reader)
 
 
 def without_effect(config: Config, reader: Reader) -> list[str]:
-    """What the file says of things that this release does not serve."""
-    paths: list[Path] = []
-    if set(config.node.roles) != set(ROLES):
-        paths.append(("node", "roles"))
+    """What the file says of edges that the node does not have."""
     return [
-        f"{reader.where(path)}: {dotted(path)}: not served by this release; it has no effect"
-        for path in paths
+        f"{reader.where((edge, 'listen'))}: {edge}.listen has no effect: node.roles has no {edge}"
+        for edge in ROLES[:3]
+        if edge not in config.node.roles and reader.table.get(edge, {}).get("listen")
     ]
+
+
+def _check_roles(config: Config, reader: Reader) -> None:
+    """What no edge does has to be done by some node, and one alone has no others."""
+    missing = [role for role in ROLES[3:] if role not in config.node.roles]
+    if missing and not config.shared:
+        reader.fault(
+            ("node", "roles"),
+            f"without {' and '.join(missing)} it needs other nodes: a store.url on PostgreSQL and "
+            "a broker.url of RabbitMQ",
+        )
 
 
 def _check_smpp(config: Config, reader: Reader) -> None:

@@ -252,3 +252,8 @@ class Config:
     mm4: Mm4 = field(factory=Mm4, metadata=form(Mm4))
     # What the operator should know about this file, one line each; for the log at start.
     notices: list[str] = field(factory=list, eq=False)
+
+    @property
+    def shared(self) -> bool:
+        """True if other nodes may have the same store and broker."""
+        return not self.broker.embedded and not self.store.is_file

@@ -6,12 +6,13 @@ that was cut off sends no FIN. So the sessions that are in the way are asked fir
 still there, and only those that answer keep the new one out (W-D2).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.logger import Logger
 
 from smsgw.config import Config
+from smsgw.esmes.spread import Spread
 from smsgw.login import Login
 from smsgw.refusals import Reason, Refusal
 from smsgw.rules.tables import Tables
@@ -35,6 +36,7 @@ class Binds:
         self._tables = tables
         self._now = now
         self._sessions: dict[str, set[EsmeSession]] = {}  # by system_id
+        self.spread: Spread | None = None  # if sessions at other nodes count as well
         self._broken: dict[str, float] = {}  # account -> when it last lost a connection
         self.probed = 0  # sessions that were asked whether they are still there
         self.early = 0  # binds within RECONNECT_S after a broken connection (L-D5)
@@ -48,16 +50,45 @@ class Binds:
             return succeed(refusal)
         rivals = self.in_the_way(session, login, bind_type)
         if not rivals:
-            return succeed(None)
+            return self._elsewhere(session, login, bind_type)
         self.probed += len(rivals)
         waiting = DeferredList([rival.probe(PROBE_S) for rival in rivals])
 
-        def looked(_: object) -> Refusal | None:
+        def looked(_: object) -> "Deferred[Refusal | None]":
             if self.in_the_way(session, login, bind_type):
-                return Refusal(Reason.TOO_MANY_BINDS)
-            return None
+                return succeed(Refusal(Reason.TOO_MANY_BINDS))
+            return self._elsewhere(session, login, bind_type)
 
         return waiting.addCallback(looked)
+
+    def _elsewhere(
+        self, session: EsmeSession, login: Login, bind_type: str
+    ) -> "Deferred[Refusal | None]":
+        """What the login's sessions at other nodes say."""
+        if self.spread is None:
+            return succeed(None)
+        return self.spread.enter(session, login, bind_type, self)
+
+    def fits(self, session: EsmeSession, login: Login, bind_type: str, there: list[str]) -> bool:
+        """True if the login may have one session more beside those of these types, on all nodes:
+        the rules of ``in_the_way``."""
+        if session.profile.name != "websmpp":
+            return len(there) < login.binds
+        senders = there.count("transmitter")
+        if bind_type != "transmitter":
+            return len(there) == senders
+        return senders < self._most_transmitters(login.account)
+
+    def probe(self, credentials: Iterable[str]) -> None:
+        """These logins bind at another node: sessions that do not answer end."""
+        for credential in credentials:
+            for session in [*self._sessions.get(credential, ())]:
+                self.probed += 1
+                session.probe(PROBE_S)
+
+    def has(self, session: EsmeSession) -> bool:
+        """True if the session is bound."""
+        return session in self._sessions.get(session.login.credential, ())
 
     def in_the_way(self, session: EsmeSession, login: Login, bind_type: str) -> list[EsmeSession]:
         """The sessions of which one must go before the login may have one of this type."""
@@ -77,6 +108,8 @@ class Binds:
     def unbound(self, session: EsmeSession) -> None:
         """A session counts no more."""
         login = session.login
+        if self.spread is not None:
+            self.spread.leave(session)
         sessions = self._sessions.get(login.credential)
         if sessions is not None:
             sessions.discard(session)

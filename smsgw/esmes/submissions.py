@@ -66,12 +66,20 @@ class Submissions:
         self._wordings = wordings
         self._now = now
         self._alias = 0  # the last that was given
+        # Nodes that share a store take turns: of each ``stride`` numbers this one has the one at
+        # ``place``.
+        self.stride, self.place = 1, 0
         self._turns: dict[str, DeferredLock] = {}  # by account
 
     def next_alias(self, now_ms: int) -> int:
         """A number of 32 bits that is not given again for seven weeks; also over restarts, as long
-        as there are not more than 1,000 a second for long."""
-        self._alias = max(self._alias + 1, now_ms)
+        as there are not more than 1,000 a second for long (250 if nodes take turns)."""
+        stride = self.stride
+        if stride == 1:
+            self._alias = max(self._alias + 1, now_ms)
+        else:
+            first = max(self._alias + 1, now_ms)
+            self._alias = first + (self.place - first) % stride
         return self._alias & 0xFFFFFFFF or self.next_alias(now_ms)
 
     def send(self, session: EsmeSession, pdus: Sequence[SubmitMulti | DataSm]) -> None:

@@ -33,7 +33,7 @@ from smsgw.rules.duplicates import Duplicates
 from smsgw.rules.tables import Tables
 from smsgw.rules.tree import NEVER
 from smsgw.store import links, media, records, schema
-from smsgw.store.journal import Overdrawn
+from smsgw.store.journal import Overdrawn, OverQuota
 from smsgw.store.records import Records
 
 _log = Logger()
@@ -243,7 +243,10 @@ class Acceptance:
         it spent; it is written with its messages."""
         if terms.parts:
             usage = transaction.changes.usage
-            self.quotas.charge(terms.place.lineage, terms.parts, terms.now_ms, usage)
+            place = terms.place
+            self.quotas.charge(place.lineage, terms.parts, terms.now_ms, usage)
+            if place.metered and self.quotas.shared:
+                transaction.changes.metered += self.quotas.limits(place.metered, terms.now_ms)
         if terms.cost:
             self._balances.charge(terms.place.payer.name, terms.cost)
 
@@ -260,6 +263,10 @@ class Acceptance:
         if place.expires_at < NEVER and place.expires_at <= self._now() * 1000:
             return Refusal(Reason.ACCOUNT_EXPIRED, "expired")
         return None
+
+    def share_rates(self, share: float) -> None:
+        """This node lets this part (0 to 1) of each account's rate pass."""
+        self._decisions.share = share
 
     def link_by(self, link: Link) -> None:
         """An MMS that its carriers cannot take, on a route with ``mms = "link"``, becomes the SMS
@@ -351,8 +358,12 @@ class Acceptance:
             if isinstance(outcome, Message) or outcome.message is not None:
                 # Of what is not stored only because it came together with what could not be paid,
                 # the sender may try again.
-                charged = overdrawn and isinstance(outcome, Message) and outcome.charged
-                reason = Reason.NO_CREDIT if charged else Reason.STORE_FAILED
+                reason = Reason.STORE_FAILED
+                if overdrawn and isinstance(outcome, Message):
+                    if failure.check(OverQuota):
+                        reason = Reason.QUOTA_EXCEEDED
+                    elif outcome.charged:
+                        reason = Reason.NO_CREDIT
                 self.count(reason, 1)
                 outcome = Refusal(reason)
             told.append(outcome)

@@ -92,9 +92,15 @@ class Cancelling:
         return message
 
     async def cancel_batch(
-        self, account: str, messages: Sequence[Message], fits: Callable[[Message], bool]
+        self,
+        account: str | None,
+        messages: Sequence[Message],
+        fits: Callable[[Message], bool],
+        action: schema.ActionRow | None = None,
     ) -> int | Refusal:
-        """Cancels those of the messages that are pending and meant; how many there were."""
+        """Cancels those of the messages that are pending and meant; how many there were. ``action``
+        is what the audit keeps if there is one."""
+        actions = [action] if action else []
         meant = [one.id for one in messages if fits(one) and not MessageState(one.state).final]
         done = 0
         silent = False
@@ -109,15 +115,22 @@ class Cancelling:
                         continue
                     if self._elsewhere(message, rows):
                         elsewhere.append(message.id)
-            if claimed and not await self._delete(claimed):
+            if claimed and not await self._delete(claimed, actions):
                 return Refusal(Reason.STORE_FAILED)
-            done += len(claimed)
+            if claimed:
+                done += len(claimed)
+                actions = []
             # In another carrier's queue, or with a carrier that can be asked: one by one.
             for id in elsewhere:
-                outcome = await self.cancel(account, id, fits) if not silent else None
-                done += isinstance(outcome, Message)
+                if silent:
+                    break
+                one = actions[0] if actions else None
+                outcome = await self.cancel(account, id, fits, one)
+                if isinstance(outcome, Message):
+                    done += 1
+                    actions = []
                 # Each of thousands would be waited for as long.
-                silent = silent or (isinstance(outcome, Refusal) and outcome.detail == NO_ANSWER)
+                silent = isinstance(outcome, Refusal) and outcome.detail == NO_ANSWER
         return done
 
     def _elsewhere(self, message: Message, rows: Rows) -> bool:

@@ -28,6 +28,7 @@ from smsgw.rules.limits import TokenBucket
 from smsgw.smpp import receipt, translate
 from smsgw.smpp.client import CarrierLink, Submitted
 from smsgw.smpp.constants import ESM_INTERMEDIATE, ESM_RECEIPT, VERSION_34, Status
+from smsgw.smpp.line import STOPPED
 from smsgw.smpp.pdu import (
     AlertNotification,
     DataSmResp,
@@ -81,7 +82,11 @@ class CarrierSide:
         self.now = now
         self.settlement = settlement
         self.bucket = TokenBucket(form.rate, _burst(form.rate))
+        self._share = 1.0  # of its rate, that is this node's
         self.links: list[CarrierLink] = []
+        # Makes one more; nobody's links are to be changed without it.
+        self.make_link: Callable[[int], CarrierLink] | None = None
+        self._closing: list[Deferred[None]] = []  # links that are no more wanted
         self._queue = carrier_queue(form.name)
         self._queues = queues
         self._receipts = receipts
@@ -156,10 +161,39 @@ class CarrierSide:
         self.form = form
         self.rewriting = _rewriting(form)
         self._reading = reading(form.alphabet, form.packed, form.country)
-        if form.rate != self.bucket.rate:
-            self.bucket = TokenBucket(form.rate, _burst(form.rate))
-            self._questions = TokenBucket(form.rate / 4)
+        self._limit()
+        self._resize(form.binds)
         self.pump()
+
+    def share_rate(self, share: float) -> None:
+        """This node sends this part (0 to 1) of what the carrier takes."""
+        self._share = share
+        self._limit()
+
+    def _limit(self) -> None:
+        rate = self.form.rate * self._share
+        if rate != self.bucket.rate:
+            self.bucket = TokenBucket(rate, _burst(rate))
+            self._questions = TokenBucket(rate / 4)
+
+    def _resize(self, binds: int) -> None:
+        """Starts links that are missing, and unbinds the last ones that are too many."""
+        while len(self.links) > binds:
+            link = self.links.pop()
+            outlet = self._outlets.get(link)
+            if link.up and outlet is not None:
+                self._queues.unsubscribe(self._queue, outlet)
+            closing = link.stop()
+            self._closing.append(closing)
+            closing.addBoth(self._closed, link, closing)
+        while len(self.links) < binds and self.make_link is not None:
+            link = self.make_link(len(self.links) + 1)
+            self.links.append(link)
+            link.start()
+
+    def _closed(self, _: object, link: CarrierLink, closing: Deferred[None]) -> None:
+        self._closing.remove(closing)
+        self._outlets.pop(link, None)
 
     def stop(self) -> Deferred[None]:
         """Unbinds all links in order; fires when they are closed."""
@@ -169,7 +203,8 @@ class CarrierSide:
         for link, outlet in self._outlets.items():
             if link.up:
                 self._queues.unsubscribe(self._queue, outlet)
-        stopped = DeferredList([link.stop() for link in self.links], consumeErrors=True)
+        stopping = [link.stop() for link in self.links] + list(self._closing)
+        stopped = DeferredList(stopping, consumeErrors=True)
         afterwards = self.afterwards
         return stopped.addCallback(lambda _: afterwards() if afterwards is not None else None)
 
@@ -204,23 +239,37 @@ class CarrierSide:
         """See ``Upstream``; one line for each reason, however often it is tried."""
         if self._told.get(link.name) != reason:
             self._told[link.name] = reason
-            calls = self.form.outbind and self.form.bind == "transceiver"
             _log.warn(
                 "carrier {carrier}: link {link} is not up: {reason}; {next}",
                 carrier=self.form.name,
                 link=link.name,
                 reason=reason,
-                next="it is to call again" if calls else "tried again until it is",
+                next=self._next,
             )
 
+    @property
+    def _next(self) -> str:
+        """What brings a link up again, for the log."""
+        return "it is to call again" if self.form.only_calls else "tried again until it is"
+
     def link_down(self, link: CarrierLink, reason: str) -> None:
-        """See ``Upstream``."""
-        _log.info(
-            "carrier {carrier}: link {link} is down: {reason}",
-            carrier=self.form.name,
-            link=link.name,
-            reason=reason,
-        )
+        """See ``Upstream``; the one line of a loss."""
+        self._told[link.name] = reason
+        if reason == STOPPED:
+            _log.info(
+                "carrier {carrier}: link {link} is down: {reason}",
+                carrier=self.form.name,
+                link=link.name,
+                reason=reason,
+            )
+        else:
+            _log.warn(
+                "carrier {carrier}: link {link} is not up any more: {reason}; {next}",
+                carrier=self.form.name,
+                link=link.name,
+                reason=reason,
+                next=self._next,
+            )
         outlet = self._outlets.get(link)
         if outlet is not None:
             self._queues.unsubscribe(self._queue, outlet)

@@ -66,10 +66,10 @@ class Carriers:
         if wanted is None or name in self.sides or not _same_links(wanted, side.form):
             return  # changed again meanwhile
         self.sides[name] = side
-        if wanted != side.form:
-            side.adjust(wanted)
         for link in side.links:
             link.start()
+        if wanted != side.form:
+            side.adjust(wanted)
 
     def _not_made(self, failure: Failure, name: str) -> None:
         self._wanted.pop(name, None)
@@ -125,6 +125,7 @@ def _same_links(old: Carrier, new: Carrier) -> bool:
     same = evolve(
         old,
         rate=new.rate,
+        binds=new.binds,
         window=new.window,
         response_id=new.response_id,
         receipt_id=new.receipt_id,

@@ -86,6 +86,8 @@ class Decisions:
         self._lists = lists or Lists()
         self._duplicates = duplicates or Duplicates()
         self._buckets: dict[str, TokenBucket] = {}
+        # The part of each account's rate that this node lets pass: others have the rest.
+        self.share = 1.0
         self._company = Company()
         # Queues that are over their limit: nothing more is taken for them.
         self.full: Set[str] = frozenset()
@@ -285,8 +287,9 @@ class Decisions:
         buckets = []
         for one in place.rated:
             bucket = self._buckets.get(one.name)
-            if bucket is None or bucket.rate != one.rate:
-                bucket = self._buckets[one.name] = TokenBucket(one.rate)
+            rate = one.rate * self.share
+            if bucket is None or bucket.rate != rate:
+                bucket = self._buckets[one.name] = TokenBucket(rate)
             if not bucket.allows(parts, now):
                 return Refusal(Reason.THROTTLED, f"{one.rate:g} parts a second")
             buckets.append(bucket)

@@ -6,7 +6,7 @@ Comes from: ``settle``, ``receipts``, ``expiry``, ``pending`` with what ended. G
 
 import time
 from collections.abc import Callable, Iterable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -35,9 +35,12 @@ from smsgw.rules import money
 from smsgw.rules.tables import Tables
 from smsgw.smpp import translate
 from smsgw.store import records, schema
-from smsgw.store.journal import StoreFailed
+from smsgw.store.journal import EndedBefore, StoreFailed
 from smsgw.store.records import FINAL_STATES, Records
 from smsgw.text import reports
+
+if TYPE_CHECKING:
+    from smsgw.flow.others import Others
 
 _log = Logger()
 
@@ -62,12 +65,14 @@ class Endings:
         self._known = known
         self._allot = identities.allot
         self._balances = balances
-        self._clock = clock
+        self.clock = clock
         self._now = now
         # Transactions that wait to be tried again; what follows from them must not overtake them.
         self.unstored = 0
         # Tells the carrier of a multimedia MO that it has ended; nobody does without it.
         self.reports: Callable[[Message, MessageState, Transaction], None] | None = None
+        # Where other nodes have parts of the same messages: who looks whether they have all ended.
+        self.others: Others | None = None
         # For operators: messages that ended, by the carrier that had or refused them ("": none) and
         # state.
         self.ended: dict[tuple[str, int], int] = {}
@@ -99,18 +104,27 @@ class Endings:
     def close_if_complete(self, message: Message, transaction: Transaction, now: int) -> None:
         """Ends a message of several parts once each of them has ended, with the worst of their
         states."""
+        if self.others is not None:
+            self.others.look(message, transaction)
+            return
+        state = self.ended_as(message)
+        if state is not None:
+            self.close(message, state, transaction, now)
+
+    def ended_as(self, message: Message) -> MessageState | None:
+        """The state of a message of several parts, each of which has ended; None while one has
+        not."""
         states = [MessageState(a.state) for a in message.acknowledged.values()]
         if len(states) < len(message.parts):
-            return
+            return None
         bad = [s for s in states if s.final and s is not MessageState.DELIVERED]
         unknown = [s for s in states if s is MessageState.UNKNOWN]
         receipts_awaited = message.registered_delivery & 3
         if receipts_awaited and not all(s.final or s is MessageState.UNKNOWN for s in states):
-            return
+            return None
         if bad or unknown:
-            self.close(message, (bad + unknown)[0], transaction, now)
-        elif receipts_awaited:
-            self.close(message, MessageState.DELIVERED, transaction, now)
+            return (bad + unknown)[0]
+        return MessageState.DELIVERED if receipts_awaited else None
 
     def close(
         self,
@@ -172,6 +186,32 @@ class Endings:
                     "",
                 )
             )
+
+    def guard(self, transaction: Transaction) -> None:
+        """What ends in this transaction may have ended at another node, of which memory knows
+        nothing: then it does not end again."""
+        changes = transaction.changes
+        if self.others is not None and changes.closed:
+            changes.ended += changes.closed
+            changes.closed = []
+
+    def commit(self, transaction: Transaction) -> Deferred[None]:
+        """Makes it durable, once; fails if that fails."""
+        done = self._commit(transaction)
+        return done.addCallback(lambda _: self.credit(transaction))
+
+    def _commit(self, transaction: Transaction) -> Deferred[None]:
+        done = self._queues.commit(transaction)
+        if transaction.changes.ended:
+            done.addErrback(self._ended_before, transaction)
+        return done
+
+    def _ended_before(self, failure: Failure, transaction: Transaction) -> Deferred[None]:
+        failure.trap(EndedBefore)
+        transaction.unwritten()
+        others = cast("Others", self.others)
+        left_out = Deferred.fromCoroutine(others.leave_out(transaction))
+        return left_out.addCallback(lambda _: self._commit(transaction))
 
     def credit(self, transaction: Transaction) -> None:
         """What the transaction refunded is stored, and may be spent."""
@@ -247,7 +287,7 @@ class Endings:
             _log.error("not stored, trying again until it is: {why}", why=failure.getErrorMessage())
             self.unstored += 1
             transaction.unwritten()
-            return deferLater(self._clock, _STORE_RETRY_S).addCallback(again)
+            return deferLater(self.clock, _STORE_RETRY_S).addCallback(again)
 
         def again(_: None) -> Deferred[None]:
             self.unstored -= 1
@@ -261,7 +301,7 @@ class Endings:
                     rows[n] = former.part_row(message, number)
             return self.persist(transaction)
 
-        done = self._queues.commit(transaction)
+        done = self._commit(transaction)
         if transaction.changes.ledger:
             done.addCallback(lambda _: self.credit(transaction))
         return done.addErrback(failed)

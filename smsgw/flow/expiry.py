@@ -130,9 +130,11 @@ class Expiry:
             if not MessageState(message.state).final:
                 message.error = codes.STATE_UNKNOWN
                 self._settlement.close(message, MessageState.UNKNOWN, transaction, now)
-        if transaction.changes.closed:
+        ended = len(transaction.changes.closed)
+        if ended:
+            self._settlement.guard(transaction)
             await self._settlement.persist(transaction)
-        return len(transaction.changes.closed)
+        return ended
 
     async def forsake(self, carrier: str) -> None:
         """Of a carrier that is no more: what waits for it goes to the route's next one, or by the

@@ -7,6 +7,7 @@ number's targets.
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from attrs import define, field
@@ -33,6 +34,7 @@ from smsgw.smpp import translate
 from smsgw.smpp.constants import Status
 from smsgw.smpp.pdu import DeliverSm, DeliverSmResp
 from smsgw.store import media, records
+from smsgw.store.journal import EndedBefore, Journal
 from smsgw.store.records import Records
 from smsgw.text import coding, parts
 
@@ -165,6 +167,17 @@ class Inbound:
             return succeed(None)
         return self._commit(work).addErrback(lambda _: None)
 
+    async def follow(self, journal: Journal) -> None:
+        """Joins messages of which parts have come to other nodes. Called every second where there
+        are such; raises ``StoreFailed``."""
+        for key in await self.joining.follow(journal):
+            work = self._begin()
+            whole = self.joining.complete(key, work.now, work.transaction, work.undo)
+            if whole is not None:
+                self._pass_on(key.carrier, whole, work, joined=True)
+                with suppress(EndedBefore):
+                    await self._commit(work)
+
     def _begin(self) -> _Work:
         tables, transaction = self._tables(), Transaction()
         words = self._optouts.batch(tables, transaction) if self._optouts else None
@@ -177,7 +190,8 @@ class Inbound:
             self.received += work.passed_on
 
         def not_stored(failure: Failure) -> Failure:
-            _log.error("inbound: not stored: {why}", why=failure.getErrorMessage())
+            if failure.check(EndedBefore) is None:
+                _log.error("inbound: not stored: {why}", why=failure.getErrorMessage())
             for undo in reversed(work.undo):
                 undo()
             return failure

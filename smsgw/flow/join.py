@@ -3,6 +3,11 @@
 Comes from: ``inbound``, part by part, in any order, some of them twice.
 Goes on to: back to ``inbound``: the whole message, or what there is of it, part by part, when the
 rest does not come (code 998).
+
+Theory of operation. Where several nodes share the store, each reads what parts have come to the
+others once a second, while it has some of its own that wait. Who has all of them first joins them:
+the statement that removes their rows fails with the whole transaction if one is gone, and what is
+gone from the store is forgotten with the next read.
 """
 
 from collections import OrderedDict
@@ -46,6 +51,7 @@ class _Group:
 
     since: int  # ms
     parts: dict[int, tuple[int, Message]] = field(factory=dict)  # number -> row id, part
+    again: list[int] = field(factory=list)  # rows of parts that came to another node as well
 
 
 # Puts back what a transaction that was not stored has changed.
@@ -62,6 +68,8 @@ class Joining:
         # Parts of messages that are whole: when they were.
         self._whole: OrderedDict[tuple[Key, int, bytes], int] = OrderedDict()
         self.waiting = 0
+        # True if other nodes have parts in the store too.
+        self.shared = False
         # For operators: messages joined, parts that went on without the rest.
         self.joined = 0
         self.unjoined = 0
@@ -74,13 +82,78 @@ class Joining:
             return [tuple(row) for row in connection.execute(select(table).order_by(table.c.id))]
 
         for id, carrier, detail in await journal.run(read):
-            message = _DECODE(detail)
-            place = parts.concat(message.parts[0])
-            if place is not None:
-                key = _key(carrier, message, place)
-                group = self._groups.setdefault(key, _Group(message.accepted_at))
-                self.waiting += place[2] not in group.parts
-                group.parts[place[2]] = (id, message)
+            self._read(id, carrier, _DECODE(detail))
+
+    def _read(self, id: int, carrier: str, message: Message) -> None:
+        """A part is in the store."""
+        place = parts.concat(message.parts[0])
+        if place is None:
+            return
+        key, number = _key(carrier, message, place), place[2]
+        group = self._groups.setdefault(key, _Group(message.accepted_at))
+        held = group.parts.get(number)
+        if held is None:
+            self.waiting += 1
+            group.parts[number] = (id, message)
+        elif held[1].parts == message.parts:
+            group.again.append(id)
+        # Else its sender has begun anew with the reference, at another node.
+
+    async def follow(self, journal: Journal) -> list[Key]:
+        """Reads which parts have come to other nodes, and which they have taken; the keys of
+        messages that are whole now. Raises ``StoreFailed``."""
+        if not self.waiting:
+            return []
+        before = self._ids()
+        table = schema.segment
+
+        def read(connection: Connection) -> tuple[set[int], list[tuple[int, str, bytes]]]:
+            ids = set(connection.execute(select(table.c.id)).scalars())
+            new = select(table).where(table.c.id.in_(ids - before.keys())).order_by(table.c.id)
+            rows = connection.execute(new) if ids - before.keys() else ()
+            return ids, [tuple(row) for row in rows]
+
+        stored, new = await journal.run(read)
+        now = self._ids()
+        for id in before.keys() - stored:
+            if id in now:
+                self._taken_elsewhere(now[id], id)
+        for id, carrier, detail in new:
+            if id not in now:
+                self._read(id, carrier, _DECODE(detail))
+        return [key for key, group in self._groups.items() if len(group.parts) == key.total]
+
+    def _ids(self) -> dict[int, Key]:
+        """The rows of all parts that wait."""
+        found = {}
+        for key, group in self._groups.items():
+            for id, _ in group.parts.values():
+                found[id] = key
+            for id in group.again:
+                found[id] = key
+        return found
+
+    def _taken_elsewhere(self, key: Key, id: int) -> None:
+        group = self._groups.get(key)
+        if group is None:
+            return
+        if id in group.again:
+            group.again.remove(id)
+        for number, (row, message) in [*group.parts.items()]:
+            if row == id:
+                # It may come again, to this node.
+                self._remember(key, [(number, (id, message))], message.accepted_at)
+                self._take_back(key, number, id)
+
+    def complete(
+        self, key: Key, now: int, transaction: Transaction, undo: list[Undo]
+    ) -> Message | None:
+        """The message of which parts have come to several nodes (``follow``); None if it is not
+        whole any more. Otherwise as ``add``."""
+        group = self._groups.get(key)
+        if group is None or len(group.parts) < key.total:
+            return None
+        return self._join(key, group, [*group.parts.items()], now, transaction, undo)
 
     def add(
         self,
@@ -116,17 +189,28 @@ class Joining:
             # One that comes again is written again: it must be durable when this one is answered.
             transaction.changes.segments.append((id, carrier, _ENCODE(message)))
             return None
-        whole = join(
-            [one for _, (_, one) in sorted([*group.parts.items(), (number, (0, message))])]
-        )
+        items = [(n, held) for n, held in group.parts.items() if n != number]
+        items.append((number, (id, message)))
+        return self._join(key, group, items, now, transaction, undo)
+
+    def _join(
+        self,
+        key: Key,
+        group: _Group,
+        items: list[tuple[int, tuple[int, Message]]],
+        now: int,
+        transaction: Transaction,
+        undo: list[Undo],
+    ) -> Message:
+        whole = join([one for _, (_, one) in sorted(items, key=_number)])
         self._forget(key, group, transaction)
-        self._remember(key, [*group.parts.items(), (number, (id, message))], now)
+        self._remember(key, items, now)
         self.joined += 1
 
         def put_back() -> None:
             self._put_back(key, group)
             self.joined -= 1
-            for n, (_, one) in [*group.parts.items(), (number, (id, message))]:
+            for n, (_, one) in items:
                 self._whole.pop((key, n, one.parts[0]), None)
 
         undo.append(put_back)
@@ -183,7 +267,10 @@ class Joining:
     def _forget(self, key: Key, group: _Group, transaction: Transaction) -> None:
         del self._groups[key]
         self.waiting -= len(group.parts)
-        transaction.changes.segments_done += [id for id, _ in group.parts.values()]
+        changes = transaction.changes
+        gone = changes.segments_taken if self.shared else changes.segments_done
+        gone += [id for id, _ in group.parts.values()]
+        gone += group.again
 
     def _put_back(self, key: Key, group: _Group) -> None:
         """As if it had not been let go; it has waited longer than the others."""

@@ -13,6 +13,7 @@ long as that may still be undone, or is so only because of a list that an operat
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Protocol, TypeVar
 
 from attrs import define, field
@@ -125,6 +126,55 @@ class Lists:
         for one in await runner.run(store.all_lists):
             if one.type in _IN_MEMORY:
                 self._enter(one, await runner.run(_reading(one.id)))
+
+    async def read_again(
+        self, runner: Runner, lists: Iterable[int], members: Iterable[Key] = ()
+    ) -> None:
+        """Reads what other nodes have changed: ``lists`` whole, and whether ``members`` are such.
+        Changes of this node that are not settled stay in force. Raises what ``runner`` raises."""
+        whole = set(lists)
+        some: dict[int, list[str]] = {}
+        for id, number in members:
+            if id in self._members:
+                some.setdefault(id, []).append(number)
+            else:
+                whole.add(id)
+        for id in whole:
+            found, numbers = await runner.run(partial(_read_whole, id=id))
+            self._replace(id, found, numbers)
+        for id in some.keys() - whole:
+            stored = await runner.run(partial(store.members, list=id, numbers=some[id]))
+            known = self._members.get(id)
+            for number in some[id] if known is not None else ():
+                self._told(id, number, number in stored)
+
+    async def read_all_again(self, runner: Runner) -> None:
+        """Reads everything, after other nodes' changes may have been missed."""
+        there = await runner.run(store.all_lists)
+        ids = {one.id for one in there if one.type in _IN_MEMORY}
+        await self.read_again(runner, ids | self._lists.keys())
+
+    def _replace(self, id: int, found: NumberList | None, numbers: NumberSet) -> None:
+        """The store has this of a list."""
+        unsettled = [number for list, number in self._unsettled if list == id]
+        if id in self._lists and not (found is None and unsettled):
+            self._leave(id)
+        if found is None or found.type not in _IN_MEMORY:
+            return
+        # Another node made the list that this one could not store by its name.
+        for other in [*self._lists.values()]:
+            if (other.account, other.name) == (found.account, found.name):
+                self._leave(other.id)
+        self._enter(found, numbers)
+        for number in unsettled:
+            self._told(id, number, number in numbers)
+
+    def _told(self, id: int, number: str, stored: bool) -> None:
+        """The store has a number as a member, or has it not."""
+        unsettled = self._unsettled.get((id, number))
+        if unsettled is not None:
+            unsettled.stored, stored = stored, unsettled.member
+        _set(self._members[id], number, stored)
 
     # --- Asked for each message.
 
@@ -369,3 +419,9 @@ def _set(members: NumberSet, number: str, member: bool) -> None:
 
 def _reading(list: int) -> Callable[..., NumberSet]:
     return lambda connection: NumberSet(store.numbers(connection, list))
+
+
+def _read_whole(connection: Connection, id: int) -> tuple[NumberList | None, NumberSet]:
+    found = store.by_id(connection, id)
+    kept = found is not None and found.type in _IN_MEMORY
+    return found, NumberSet(store.numbers(connection, id) if kept else ())

@@ -32,6 +32,10 @@ class Balances:
         self._unstored: dict[str, int] = {}  # charges decided and not stored yet
         self._journal: Journal | None = None  # once they have been read
         self._reading: set[str] = set()  # accounts whose balance is being read again
+        # True if other nodes spend as well; ``asked`` keeps the prepaid accounts that were asked
+        # for since it was emptied, whose balances are read again once a second.
+        self.shared = False
+        self.asked: set[str] = set()
 
     async def load(self, journal: Journal) -> None:
         """Reads what the store has. What waits to be stored stays charged: the journal tells of a
@@ -56,6 +60,8 @@ class Balances:
         """How much the account may spend; None for any amount: it is postpaid."""
         if account.balance is None:
             return None
+        if self.shared:
+            self.asked.add(account.name)
         return self.of(account.name) + money.amount(account.credit_limit)
 
     def charge(self, account: str, cost: int) -> None:

@@ -29,6 +29,7 @@ from smsgw.flow.exchange import carrier_peer
 from smsgw.flow.former import ended
 from smsgw.flow.route import carrier_queue
 from smsgw.flow.settle import Settlement
+from smsgw.gathering import Gathering
 from smsgw.message import Message, MessageState, Receipt
 from smsgw.mm4 import mails
 from smsgw.mm4.mails import To, TooLarge, Written
@@ -44,6 +45,8 @@ _log = Logger()
 
 WINDOW = 10  # mails under way to one carrier, whatever its form says: each may have 5 MB
 _TEMPORARY = "cannot be read now"
+_SMALL = 256 * 1024  # octets of media up to which a mail is written together with others
+_BATCHES = 2  # of them under way at once
 # What a carrier's refusal means in our codes, if its form does not say.
 _CODES = {
     RequestStatus.SERVICE_DENIED: 104,
@@ -105,6 +108,9 @@ class MultimediaSide:
         self._media = media
         self.clock = clock
         self._now = now
+        self._writing: Gathering[Callable[[], Written], Written] = Gathering(
+            lambda several: media.run(_each, several), WINDOW, _BATCHES
+        )
         self.bucket = TokenBucket(form.rate, max(1.0, form.rate / 10))
         self.under_way: dict[int, _UnderWay] = {}  # by message
         self._wake: IDelayedCall | None = None
@@ -113,6 +119,7 @@ class MultimediaSide:
         # (ms, 0: never tried).
         self.failing = ""
         self.since = 0
+        self.last = ""  # what the last mail came to, "" before the first
         # For operators, since the start of the gateway.
         self.sent = self.refused = self.unanswered = 0
         self.responses = self.reports = 0
@@ -121,6 +128,13 @@ class MultimediaSide:
     def up(self) -> bool:
         """False if it could not be reached when it was tried last."""
         return not self.failing
+
+    @property
+    def state(self) -> str:
+        """For operators: "idle" before the first mail, "up" or "down" by the last one."""
+        if not self.since:
+            return "idle"
+        return "up" if self.up else "down"
 
     @property
     def window(self) -> int:
@@ -304,10 +318,13 @@ class MultimediaSide:
             octets = [self._media.get_here(one.digest) for one in media]
             return mails.forward(message, octets, to, self._domain, name)
 
+        if sum(one.size for one in media) <= _SMALL:
+            return await self._writing(write)
         written: Written = await self._media.run(write)
         return written
 
     def _reached(self, outcome: Outcome) -> None:
+        self.last = f"{outcome.words} {outcome.text}" if outcome.code else outcome.text
         failing = "" if outcome.code else outcome.text
         if failing == self.failing and self.since:
             return
@@ -402,3 +419,14 @@ class MultimediaSide:
             standard = {str(word): number for word, number in _CODES.items()}
             code = standard.get(why, codes.REJECTED_BY_NEXT_HOP)
         self.settlement.failed(entry, carrier, MessageState.REJECTED, code, why, transaction, now)
+
+
+def _each(several: list[Callable[[], Written]]) -> list[Written | Exception]:
+    """What each of these gives or raises."""
+    found: list[Written | Exception] = []
+    for write in several:
+        try:
+            found.append(write())
+        except Exception as error:
+            found.append(error)
+    return found

@@ -70,6 +70,8 @@ class Pending:
         self._searching: dict[str, DeferredLock] = {}
         # Asks carriers about what they have; None: nobody is asked.
         self.passed: PassedOn | None = None
+        # True if other nodes bring messages further, too: what is known here may be old.
+        self.shared = False
 
     # Looking up
 
@@ -79,18 +81,21 @@ class Pending:
         ``account`` None is an operator's.
         """
         found = self._known.known.get(id)
-        if found is None:
+        if found is None or self.shared:
             read = await self._journal.run(lambda c: records.read(c, [id]))
-            found = self._known.adopt(read).get(id)
+            found = next(map(self._known.refresh, read), None)
         if found is None or (account is not None and found.account != account):
             return None
         return found
 
-    async def batch(self, account: str, id: int) -> list[Message]:
+    async def batch(self, account: str | None, id: int) -> list[Message]:
         """The messages that the id of a request stands for, none if there is no such request of the
-        account (I6)."""
+        account (I6).
+
+        ``account`` None is an operator's.
+        """
         found = await self._journal.run(lambda c: batches.read(c, id))
-        if found is None or found.account != account:
+        if found is None or (account is not None and found.account != account):
             return []
         known = self._known.adopt(found.messages)
         return [known[one.id] for one in found.messages]
@@ -119,9 +124,9 @@ class Pending:
                 while most >= least and len(found) < count and searched < _LAST_SEARCHED:
                     read = partial(_aliases, account=account, least=least, most=most)
                     rows = await self._journal.run(read)
-                    found += [(row.message, row.alias) for row in rows if row.source in sources]
+                    found += [(id, alias) for alias, id, source in rows if source in sources]
                     searched += len(rows)
-                    most = rows[-1].alias - 1 if len(rows) == _ALIAS_CHUNK else least - 1
+                    most = rows[-1][0] - 1 if len(rows) == _ALIAS_CHUNK else least - 1
         return [alias for _, alias in sorted(found[:count], reverse=True)]
 
     def senders(self, account: str, text: str, ton: int) -> frozenset[str]:
@@ -244,14 +249,22 @@ class Before:
         self._message.acknowledged = self._acknowledged
 
 
-def _aliases(connection: Connection, account: str, least: int, most: int) -> list[Any]:
-    """Some of the account's numbers from ``most`` down to ``least``, with message and source."""
+def _aliases(
+    connection: Connection, account: str, least: int, most: int
+) -> list[tuple[int, int, str]]:
+    """Some of the account's numbers from ``most`` down to ``least``, with the id that each stands
+    for, of a message or of a submit_multi, and its source."""
     a, m = schema.alias.c, schema.message.c
     query = (
         select(a.alias, a.message, m.source)
-        .join(schema.message, m.id == a.message)
+        .join(schema.message, m.id == a.message, isouter=True)
         .where(a.account == account, a.alias >= least, a.alias <= most)
         .order_by(a.alias.desc())
         .limit(_ALIAS_CHUNK)
     )
-    return list(connection.execute(query))
+    rows = list(connection.execute(query))
+    sources = batches.sources(connection, [row.message for row in rows if row.source is None])
+    return [
+        (row.alias, row.message, sources.get(row.message, "") if row.source is None else row.source)
+        for row in rows
+    ]

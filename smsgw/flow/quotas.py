@@ -10,7 +10,7 @@ and a quota that is set in the middle of a month holds for the whole of it. What
 counts for those above it too, on the day that it is for them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -49,6 +49,10 @@ class Quotas:
         self._used: dict[tuple[str, int], int] = {}
         self._unstored: dict[tuple[str, int], int] = {}  # of days: decided and not stored yet
         self._days: dict[str, _Day] = {}  # time zone -> its day now
+        # True if other nodes count as well: the store has the last word then, and ``asked`` keeps
+        # the accounts with a quota that were asked for since it was emptied.
+        self.shared = False
+        self.asked: set[str] = set()
 
     async def load(self, journal: Journal, now: float) -> None:
         """Reads what the store has of these months, and has it forget what is too old; ``now`` is
@@ -85,6 +89,8 @@ class Quotas:
         exceeded already, a large number if there is no limit."""
         room = _UNLIMITED
         for account in metered:
+            if self.shared:
+                self.asked.add(account.name)
             day = self._day(account.time_zone, now_ms)
             for limit, when in (
                 (account.quota_day, day.number),
@@ -93,6 +99,32 @@ class Quotas:
                 if limit:
                     room = min(room, limit - self._used.get((account.name, when), 0))
         return room
+
+    def limits(self, metered: Sequence[Account], now_ms: int) -> list[tuple[str, int, int, int]]:
+        """What the store is to check when parts of these accounts are written
+        (``Changes.metered``)."""
+        return [
+            (
+                account.name,
+                self._day(account.time_zone, now_ms).number,
+                account.quota_day,
+                account.quota_month,
+            )
+            for account in metered
+        ]
+
+    async def read_again(self, journal: Journal, now: float) -> None:
+        """Reads what the store has of the accounts in ``asked``, which others may have used; raises
+        ``StoreFailed``."""
+        wanted, self.asked = self.asked, set()
+        rows = await journal.run(lambda connection: read(connection, now, wanted))
+        for key in [key for key in self._used if key[0] in wanted]:
+            del self._used[key]
+        for account, day, parts in rows:
+            self._add(account, day, parts)
+        for (account, day), parts in self._unstored.items():
+            if account in wanted:
+                self._add(account, day, parts)
 
     def charge(self, lineage: Sequence[Account], parts: int, now_ms: int, usage: list[Row]) -> None:
         """Messages of the first account of ``lineage`` are decided: the rows that count them are
@@ -150,10 +182,13 @@ def _day_of(time_zone: str, now_ms: int) -> _Day:
     return _Day(local.year * 10_000 + local.month * 100 + local.day, begin, end)
 
 
-def read(connection: Connection, now: float) -> list[Row]:
-    """What the store has of the months that it is now somewhere on earth."""
+def read(connection: Connection, now: float, of: Collection[str] | None = None) -> list[Row]:
+    """What the store has of the months that it is now somewhere on earth; of a few accounts with
+    ``of``."""
     c = schema.usage.c
     query = select(c.account, c.day, c.parts).where(c.day >= _oldest(now))
+    if of is not None:
+        query = query.where(c.account.in_(of))
     return [(row.account, row.day, row.parts) for row in connection.execute(query)]
 
 

@@ -19,10 +19,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from smsgw.message import FORMER, Acknowledgement, Message, Receipt
-from smsgw.queues import Queues, Transaction
+from smsgw.queues import Transaction
 from smsgw.rules.tables import Tables
 from smsgw.store import records, schema
-from smsgw.store.journal import Journal, StoreFailed
+from smsgw.store.journal import Journal, StoreFailed, TakenBefore
 from smsgw.store.records import Records
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ _log = Logger()
 _RECENT = 20_000  # acknowledged parts kept in memory for the receipt that mostly comes soon
 EARLY_MS = 3600_000  # how long a receipt waits for its submit_sm_resp
 _EXCHANGE_MS = 10_000  # and how long before its id is read in another base
+_ELSEWHERE_MS = 60_000  # how long its submit_sm_resp may take to be settled by another node
 _EARLY = 10_000  # receipts kept that came before their submit_sm_resp
+_TOGETHER = 1_000  # ids that are asked for at once
 _ENCODE = msgspec.msgpack.Encoder().encode
 _DECODE = msgspec.msgpack.Decoder(Receipt).decode
 
@@ -69,6 +71,7 @@ Part = tuple[Message, int]
 class _Early:
     at: int
     receipt: Receipt
+    since: int  # it is known to this node
     tried: bool = False  # with its base exchanged, in vain
 
 
@@ -133,7 +136,7 @@ class Awaited:
     def keep(self, carrier: str, receipt: Receipt, at: int) -> list[tuple[str, str]]:
         """Keeps a receipt of which no part is known yet; gives the keys of those given up for
         it."""
-        self._early[carrier, receipt.id] = _Early(at, receipt)
+        self._early[carrier, receipt.id] = _Early(at, receipt, at)
         given_up = []
         while len(self._early) > _EARLY:
             oldest = next(iter(self._early))
@@ -159,12 +162,21 @@ class Awaited:
                 found.append((carrier, early.receipt))
         return found
 
+    def lately(self, now: int) -> dict[str, list[Receipt]]:
+        """By carrier, receipts that wait here since less than a minute: the answer that they follow
+        may have come to another node."""
+        found: dict[str, list[Receipt]] = {}
+        for (carrier, _), early in self._early.items():
+            if now - early.since < _ELSEWHERE_MS:
+                found.setdefault(carrier, []).append(early.receipt)
+        return found
+
     def remove(self, carrier: str, receipt_id: str) -> None:
         """An early receipt has been matched after all."""
         self._early.pop((carrier, receipt_id), None)
 
-    async def load(self, journal: Journal) -> None:
-        """Reads the early receipts of the last run."""
+    async def load(self, journal: Journal, now: int) -> None:
+        """Reads the early receipts of the last run, and of others."""
         table = schema.early_receipt
 
         def read(connection: Connection) -> list[tuple[str, str, int, bytes]]:
@@ -175,7 +187,28 @@ class Awaited:
             return list(reversed(rows))
 
         for carrier, carrier_id, at, detail in await journal.run(read):
-            self._early[carrier, carrier_id] = _Early(at, _DECODE(detail))
+            self._early.setdefault((carrier, carrier_id), _Early(at, _DECODE(detail), now))
+
+    async def drop_matched(self, journal: Journal) -> None:
+        """Forgets receipts that other nodes have matched or given up: they have no row any more."""
+        kept = dict(self._early)
+        names = list({carrier_id for _, carrier_id in kept})
+        if not names:
+            return
+
+        def read(connection: Connection) -> set[tuple[str, str]]:
+            c = schema.early_receipt.c
+            found: set[tuple[str, str]] = set()
+            for start in range(0, len(names), _TOGETHER):
+                some = c.carrier_id.in_(names[start : start + _TOGETHER])
+                rows = connection.execute(select(c.carrier, c.carrier_id).where(some))
+                found |= {(row.carrier, row.carrier_id) for row in rows}
+            return found
+
+        there = await journal.run(read)
+        for key, early in kept.items():
+            if key not in there and self._early.get(key) is early:
+                del self._early[key]
 
     @property
     def early(self) -> int:
@@ -205,7 +238,6 @@ class Receipts:
     def __init__(
         self,
         tables: Callable[[], Tables],
-        queues: Queues,
         journal: Journal,
         known: Records,
         awaited: Awaited,
@@ -213,7 +245,6 @@ class Receipts:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._tables = tables
-        self._queues = queues
         self._journal = journal
         self._known = known
         self._awaited = awaited
@@ -264,9 +295,13 @@ class Receipts:
         known = self._known.adopt(messages)
         return {form: (known[id], number % FORMER) for form, id, number in parts if id in known}
 
-    def _settle(self, carrier: str, found: Found) -> Deferred[bool]:
+    def _settle(self, carrier: str, found: Found, kept: bool = False) -> Deferred[bool]:
+        """Fires with True when these are durable; ``kept`` if they were kept as early ones, which
+        one node matches: also with True if another one has."""
         now = int(self._now() * 1000)
         transaction = Transaction()
+        if kept:
+            transaction.changes.early_taken.extend((carrier, receipt.id) for receipt, _ in found)
         before = []
         for receipt, part in found:
             if part is None:
@@ -290,7 +325,6 @@ class Receipts:
                 self._awaited.learn(carrier, receipt.id, exchanged)
 
         def stored(_: None) -> bool:
-            self._settlement.credit(transaction)
             return True
 
         def not_stored(failure: Failure) -> bool:
@@ -298,9 +332,9 @@ class Receipts:
             failure.trap(StoreFailed)
             for one in reversed(before):
                 one.restore()
-            return False
+            return failure.check(TakenBefore) is not None
 
-        return self._queues.commit(transaction).addCallbacks(stored, not_stored)
+        return self._settlement.commit(transaction).addCallbacks(stored, not_stored)
 
     async def review(self) -> None:
         """Looks once more at receipts that no part has been found for: first with the base of their
@@ -313,10 +347,33 @@ class Receipts:
             part = self._awaited.match(carrier, forms) or _first(
                 await self._stored(carrier, forms), forms
             )
-            if part is not None and await self._settle(carrier, [(receipt, part)]):
-                self._awaited.remove(carrier, receipt.id)
-                await self._forget([(carrier, receipt.id)])
+            if part is not None:
+                await self._match(carrier, receipt, part)
         await self._forget(self._awaited.aged(now))
+        if self._settlement.others is not None:
+            await self._awaited.drop_matched(self._journal)
+
+    async def look_again(self) -> None:
+        """Asks the store for the parts of receipts that came lately, which other nodes may have
+        settled meanwhile. Called every second where there are such."""
+        for carrier, receipts in self._awaited.lately(int(self._now() * 1000)).items():
+            forms = {form for one in receipts for form in self._forms(carrier, one)}
+            stored = await self._stored(carrier, [*forms])
+            for receipt in receipts:
+                part = _first(stored, self._forms(carrier, receipt))
+                if part is not None:
+                    await self._match(carrier, receipt, part)
+
+    async def adopt(self) -> None:
+        """Takes over the early receipts that a dead node has answered: what they are of is looked
+        for here from now on. Raises ``StoreFailed``."""
+        await self._awaited.load(self._journal, int(self._now() * 1000))
+
+    async def _match(self, carrier: str, receipt: Receipt, part: Part) -> None:
+        """An early receipt is of this part: one node says so, in the transaction that removes it.
+        If the store fails it is looked at again."""
+        if await self._settle(carrier, [(receipt, part)], kept=True):
+            self._awaited.remove(carrier, receipt.id)
 
     async def _forget(self, keys: list[tuple[str, str]]) -> None:
         if keys:

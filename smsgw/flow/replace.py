@@ -26,7 +26,7 @@ from smsgw.refusals import Reason, Refusal
 from smsgw.rules import money
 from smsgw.rules.tables import Tables
 from smsgw.store import records, schema
-from smsgw.store.journal import Changes, Overdrawn, StoreFailed
+from smsgw.store.journal import Changes, Overdrawn, OverQuota, StoreFailed
 from smsgw.text import numbers, parts
 
 _log = Logger()
@@ -240,7 +240,8 @@ class Replacing:
             self._uncharged(changes)
             if isinstance(error, Overdrawn):
                 self._balances.read_again(row.account for row in changes.ledger)
-                return Refusal(Reason.NO_CREDIT)
+                over = isinstance(error, OverQuota)
+                return Refusal(Reason.QUOTA_EXCEEDED if over else Reason.NO_CREDIT)
             _log.error("replace: not stored: {why}", why=error)
             return Refusal(Reason.STORE_FAILED)
         self._charged(changes)
@@ -260,7 +261,11 @@ class Replacing:
         refusal = self._charge(old, new, account, transaction, now_ms)
         if refusal is None and more > 0:
             lineage = tables.lineage[account.name]
-            self._acceptance.quotas.charge(lineage, more, now_ms, transaction.changes.usage)
+            quotas = self._acceptance.quotas
+            quotas.charge(lineage, more, now_ms, transaction.changes.usage)
+            if quotas.shared:
+                metered = tables.standing[account.name].metered
+                transaction.changes.metered += quotas.limits(metered, now_ms)
         return refusal
 
     def _consider(self, old: Message, new: Message) -> Refusal | None:

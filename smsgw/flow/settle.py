@@ -29,6 +29,8 @@ from smsgw.queues import Entry, Kind, Queues, Transaction
 from smsgw.rules.tables import Tables
 from smsgw.smpp.constants import TEMPORARY, status_name
 from smsgw.smpp.pdu import DataSmResp, Pdu, SubmitSmResp
+from smsgw.store import records
+from smsgw.store.journal import Journal
 from smsgw.store.records import FINAL_STATES, Records
 from smsgw.text import reports
 
@@ -104,6 +106,14 @@ class Settlement(Endings):
 
         waiting.append(Deferred(left))
         return waiting[-1]
+
+    async def look_for_answers(self, journal: Journal) -> None:
+        """Carriers may have answered other nodes: who waits here is told of what the store has.
+        Raises ``StoreFailed``."""
+        wanted = [*self._watched]
+        if wanted:
+            found = await journal.run(lambda connection: records.read(connection, wanted))
+            self._answered(map(self._known.refresh, found))
 
     def _answered(self, messages: Iterable[Message]) -> None:
         """Carriers have answered for parts of these messages."""
@@ -261,7 +271,7 @@ class Settlement(Endings):
             )
             if message.state == MessageState.ENROUTE and on_its_way:
                 message.state = int(MessageState.ACCEPTED)
-                transaction.changes.moved.append((message.id, message.state))
+                transaction.changes.advanced.append((message.id, message.state))
                 if tells_progress(message):
                     self.hand_over(message, Kind.PROGRESS, transaction, now, reports.BUFFERED)
             return
@@ -296,6 +306,7 @@ class Settlement(Endings):
             credible = begun <= receipt.done_at <= now
             done_at = receipt.done_at if credible else now
             self.close(message, state, transaction, done_at, carrier)
+            self.guard(transaction)
         else:
             transaction.changes.parts.append(former.part_row(message, part))
             self.close_if_complete(message, transaction, now)
@@ -318,7 +329,7 @@ class Settlement(Endings):
         if message.state != MessageState.ENROUTE:
             # What that carrier said of the message holds no longer.
             message.state = int(MessageState.ENROUTE)
-            transaction.changes.moved.append((message.id, message.state))
+            transaction.changes.advanced.append((message.id, message.state))
         until = route.waits_until(message, following, now)
         self._send(message, part, following, now, until, transaction)
         return True
@@ -335,6 +346,7 @@ class Settlement(Endings):
         transaction.changes.parts.append(former.part_row(message, entry.part))
         if len(message.parts) == 1:
             self.close(message, MessageState.DELIVERED, transaction, now)
+            self.guard(transaction)
         else:
             self.close_if_complete(message, transaction, now)
 

@@ -26,6 +26,7 @@ from smsgw.operate.operator import (
     Health,
     LedgerView,
     MessageView,
+    NodeView,
     QueueView,
     RouteView,
     Sent,
@@ -39,13 +40,15 @@ from smsgw.queues import Transaction
 from smsgw.refusals import Reason, Refusal
 from smsgw.smpp.trace import MOST, TooManyWatchers
 from smsgw.store import ledger, schema
-from smsgw.store.journal import Changes, StoreFailed
+from smsgw.store import sessions as every_session
+from smsgw.store.journal import Changes, Overdrawn, StoreFailed
 from smsgw.store.secrets import SecretsUnusable
 
 if TYPE_CHECKING:
     from smsgw.service import Gateway
 
 T = TypeVar("T")
+_NOT_CANCELLED = "store: not cancelled; see the gateway's log, and cancel again"
 
 
 class LiveOperator:
@@ -84,6 +87,8 @@ class LiveOperator:
         """See Operator."""
         waiting = await self._waiting()
         sessions = self._gateway.esmes.sessions()
+        if self._gateway.shared:
+            sessions = await self._read(every_session.by_account)
         shown = [views.account_view(one) for one in self._gateway.tables.accounts.values()]
         for one in shown:
             one.sessions = sessions.get(one.name, 0)
@@ -113,10 +118,14 @@ class LiveOperator:
                 ago = self._gateway.reactor.seconds() - shown_link.since
                 view.since = int((self._now() - ago) * 1000)
                 view.outstanding = side.outstanding
+                if form.only_calls:
+                    callers = {link.caller for link in links if link.caller}
+                    if callers:
+                        view.peer = f"called from {', '.join(sorted(callers))}"
             mmsc = self._gateway.mmscs.sides.get(form.name)
             if mmsc is not None:
                 # It is connected when there is something to mail.
-                view.state, view.reason = "up" if mmsc.up else "down", mmsc.failing
+                view.state, view.reason, view.last = mmsc.state, mmsc.failing, mmsc.last
                 view.since, view.outstanding = mmsc.since, mmsc.outstanding
                 view.window = mmsc.window
             view.waiting = waiting.get(f"carrier:{form.name}", 0)
@@ -127,6 +136,12 @@ class LiveOperator:
         """See Operator."""
         now_ms = int(self._now() * 1000)
         return await self._read(lambda c: views.read_queues(c, now_ms))
+
+    async def nodes(self) -> list[NodeView]:
+        """See Operator."""
+        if self._gateway.registry is None:
+            return []
+        return await self._read(views.read_nodes)
 
     async def _read(self, function: Callable[[Connection], T]) -> T:
         try:
@@ -192,13 +207,27 @@ class LiveOperator:
         outcome: Message | Refusal = Refusal(Reason.UNKNOWN_MESSAGE)
         if id is not None:
             outcome = await self._gateway.cancelling.cancel(None, id, action=action)
+            if isinstance(outcome, Refusal) and outcome.reason is Reason.UNKNOWN_MESSAGE:
+                together = await self._gateway.pending.batch(None, id)
+                if together:
+                    return await self._cancel_all(id, together, action)
         if isinstance(outcome, Refusal):
             if outcome.reason is Reason.UNKNOWN_MESSAGE:
                 return Sent(error="there is no such message to send; see: smsgw status")
             if outcome.reason is Reason.STORE_FAILED:
-                raise Unavailable("store: not cancelled; see the gateway's log, and cancel again")
+                raise Unavailable(_NOT_CANCELLED)
             return Sent(error=outcome.detail)
         return Sent(str(outcome.id), to_guid(outcome.id), len(outcome.parts))
+
+    async def _cancel_all(self, id: int, together: list[Message], action: schema.ActionRow) -> Sent:
+        """Cancels the messages that the id of a request stands for."""
+        cancelling = self._gateway.cancelling
+        done = await cancelling.cancel_batch(None, together, lambda message: True, action)
+        if isinstance(done, Refusal):
+            raise Unavailable(_NOT_CANCELLED)
+        if not done:
+            return Sent(error=f"none of its {len(together)} messages is pending any more")
+        return Sent(str(id), to_guid(id), messages=done, left=len(together) - done)
 
     async def route(self, account: str, source: str, destination: str, text: str) -> RouteView:
         """See Operator."""
@@ -210,21 +239,39 @@ class LiveOperator:
         """See Operator."""
         return await self._read(lambda c: views.read_balance(c, account))
 
-    async def top_up(self, account: str, amount: str, text: str) -> BalanceView:
+    async def top_up(
+        self, account: str, amount: str, text: str, correct: bool = False
+    ) -> BalanceView:
         """See Operator."""
-        gateway = self._gateway
+        gateway, balances = self._gateway, self._gateway.balances
         view = await self.balance(account)
         id, at = gateway.identities.allot(), int(self._now() * 1000)
-        entry = views.top_up_entry(view, amount, text, id, at)
+        entry = views.top_up_entry(view, amount, text, correct, id, at)
         if isinstance(entry, str):
             return BalanceView(account, error=entry)
-        action = self._action("topup", account, f"{amount} {text}".rstrip())
+        # What is taken off is charged, so that no message spends it meanwhile.
+        taken = max(0, -entry.amount)
+        form = gateway.tables.accounts.get(account)
+        if taken and form is not None and not balances.covers(form, taken):
+            return BalanceView(account, error=views.not_covered(max(0, balances.funds(form) or 0)))
+        sign = "-" if correct else ""
+        action = self._action("topup", account, f"{sign}{amount} {text}".rstrip())
         changes = Changes(ledger=[entry], actions=[action])
+        if taken:
+            balances.charge(account, taken)
         try:
             await gateway.journal.commit(changes)
         except StoreFailed as error:
+            if taken:
+                balances.not_stored(account, taken)
+            if isinstance(error, Overdrawn):
+                balances.read_again([account])
+                return BalanceView(account, error="the account has not so much; take less off")
             raise Unavailable(f"store: {error}; mend that and top up again") from None
-        gateway.balances.credit(changes)
+        if taken:
+            balances.stored(account, taken)
+        else:
+            balances.credit(changes)
         return await self.balance(account)
 
     async def statement(

@@ -166,8 +166,8 @@ class Metrics(Collector):
         for name, words, figures in (
             (
                 "up",
-                "1 if it was reached when it was tried last.",
-                {n: s.up for n, s in sides.items()},
+                "1 if it was reached when it was tried last; absent before it was tried.",
+                {n: s.up for n, s in sides.items() if s.since},
             ),
             ("outstanding", "Mails under way.", {n: s.outstanding for n, s in sides.items()}),
         ):
@@ -327,6 +327,12 @@ class Metrics(Collector):
         )
         yield GaugeMetricFamily(
             "smsgw_provisioning_version", "Version in force.", value=g.tables.version
+        )
+        registry = g.registry
+        alive, deaths = (len(registry.alive), registry.deaths) if registry is not None else (1, 0)
+        yield GaugeMetricFamily("smsgw_nodes", "Nodes that live, as this one sees it.", value=alive)
+        yield CounterMetricFamily(
+            "smsgw_node_deaths", "Nodes that this one declared dead.", value=deaths
         )
 
     def _by_account(self, values: Values) -> dict[Labels, float]:

@@ -33,6 +33,7 @@ from smsgw.operate.operator import (
     Health,
     LedgerView,
     MessageView,
+    NodeView,
     QueueView,
     RouteView,
     Sent,
@@ -183,6 +184,11 @@ class OfflineOperator:
         with self._connect() as connection:
             return views.read_queues(connection, self._now_ms())
 
+    async def nodes(self) -> list[NodeView]:
+        """See Operator."""
+        with self._connect() as connection:
+            return views.read_nodes(connection)
+
     async def message(self, id_text: str) -> MessageView | None:
         """See Operator."""
         id = views.parse_id(id_text)
@@ -244,13 +250,16 @@ class OfflineOperator:
         with self._connect() as connection:
             return views.read_balance(connection, account)
 
-    async def top_up(self, account: str, amount: str, text: str) -> BalanceView:
+    async def top_up(
+        self, account: str, amount: str, text: str, correct: bool = False
+    ) -> BalanceView:
         """See Operator. The gateway finds it when it starts."""
         with self._connect() as connection, connection.begin():
             identities = Identities(self._config.node.number, self._now)
             identities.allotted_at_least(records.highest_id(connection))
             view = views.read_balance(connection, account)
-            entry = views.top_up_entry(view, amount, text, identities.allot(), self._now_ms())
+            id, now = identities.allot(), self._now_ms()
+            entry = views.top_up_entry(view, amount, text, correct, id, now)
             if isinstance(entry, str):
                 return BalanceView(account, error=entry)
             ledger.enter(connection, [entry])
@@ -260,7 +269,7 @@ class OfflineOperator:
                 self._who,
                 "topup",
                 account,
-                f"{amount} {text}".rstrip(),
+                f"{'-' if correct else ''}{amount} {text}".rstrip(),
             )
             audit_store.enter(connection, action)
             return views.read_balance(connection, account)

@@ -87,12 +87,14 @@ class CostView:
 class CarrierView:
     """A carrier and its links.
 
-    ``state`` is "up", "down", or what a link is doing, ``reason`` why it is not up.
+    ``state`` is "up", "down", or what a link is doing, ``reason`` why it is not up. An MMSC is
+    connected only to mail: it is "idle" before the first mail, then "up" or "down" by the last one,
+    of which ``last`` tells what became.
     """
 
     name: str
     kind: str
-    peer: str = ""  # host:port
+    peer: str = ""  # host:port; of one that calls us (outbind), from where
     state: str = "down"
     reason: str = ""
     since: int = 0
@@ -101,6 +103,7 @@ class CarrierView:
     window: int = 0
     outstanding: int = 0  # submit_sm without answer now
     waiting: int = 0  # entries of its queue
+    last: str = ""  # of an MMSC: what its server said to the last mail, or why there was none
 
 
 @define
@@ -111,6 +114,23 @@ class QueueView:
     waiting: int = 0
     due: int = 0
     oldest: int = 0
+
+
+@define
+class NodeView:
+    """A node of those that share the store: roles, links that it has up by carrier, how many
+    sessions are bound to it; times are the store's (ms). ``scheduler`` says that it does what one
+    node does for all."""
+
+    number: int
+    name: str
+    roles: list[str]
+    version: str
+    links: dict[str, int]
+    sessions: int
+    started: int
+    seen: int
+    scheduler: bool = False
 
 
 @define
@@ -164,6 +184,9 @@ class Sent:
     guid: str = ""
     parts: int = 0
     error: str = ""
+    # Of the id of a request of several: how many were cancelled, and how many were too late for it.
+    messages: int = 0
+    left: int = 0
 
 
 @define
@@ -305,6 +328,9 @@ class Operator(Protocol):
     async def queues(self) -> list[QueueView]:
         """All queues that have entries, by name."""
 
+    async def nodes(self) -> list[NodeView]:
+        """The nodes that share the store, by number; none where one process has it for itself."""
+
     async def message(self, id_text: str) -> MessageView | None:
         """The message with this id: decimal, UUID form, or 32 hex digits. None if there is none."""
 
@@ -320,15 +346,19 @@ class Operator(Protocol):
         """Accept a message from an account as if it had sent it."""
 
     async def cancel(self, id_text: str) -> Sent:
-        """Cancel a message that no carrier has been given yet; with ``error`` it stays as it is."""
+        """Cancel a message that no carrier has been given yet, or all those of a request by their
+        common id; with ``error`` nothing is changed."""
 
     async def balance(self, account: str) -> BalanceView:
         """What the account has now; ``error`` if there is no such account."""
 
-    async def top_up(self, account: str, amount: str, text: str) -> BalanceView:
+    async def top_up(
+        self, account: str, amount: str, text: str, correct: bool = False
+    ) -> BalanceView:
         """Add to the balance of an account; what it has then, or ``error`` and nothing is done.
 
-        ``amount`` is a decimal above 0, ``text`` is for the statement.
+        ``amount`` is a decimal above 0, ``text`` is for the statement. With ``correct`` it is taken
+        off, never beyond the credit limit, and there must be a text.
         """
 
     async def statement(

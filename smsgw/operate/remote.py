@@ -22,6 +22,7 @@ from smsgw.operate.operator import (
     Health,
     LedgerView,
     MessageView,
+    NodeView,
     QueueView,
     RouteView,
     Sent,
@@ -111,6 +112,10 @@ class RemoteOperator:
         """See Operator."""
         return self._read("/admin/queues", list[QueueView])
 
+    async def nodes(self) -> list[NodeView]:
+        """See Operator."""
+        return self._read("/admin/nodes", list[NodeView])
+
     async def message(self, id_text: str) -> MessageView | None:
         """See Operator."""
         status, body = self._ask("GET", f"/admin/messages/{quote(id_text, safe='')}")
@@ -149,9 +154,11 @@ class RemoteOperator:
         asked = self._ask("GET", f"/admin/balances/{quote(account, safe='')}")
         return self._decoded(*asked, BalanceView)
 
-    async def top_up(self, account: str, amount: str, text: str) -> BalanceView:
+    async def top_up(
+        self, account: str, amount: str, text: str, correct: bool = False
+    ) -> BalanceView:
         """See Operator."""
-        asked = {"account": account, "amount": amount, "text": text}
+        asked = {"account": account, "amount": amount, "text": text, "correct": correct}
         return self._decoded(*self._ask("POST", "/admin/topups", asked), BalanceView)
 
     async def statement(

@@ -14,13 +14,14 @@ from smsgw.operate.operator import (
     BalanceView,
     CarrierView,
     MessageView,
+    NodeView,
     QueueView,
 )
 from smsgw.provisioning import Account, Carrier
 from smsgw.provisioning.targets import masked
 from smsgw.rules import money
 from smsgw.rules.tree import standing
-from smsgw.store import batches, ledger, records, schema
+from smsgw.store import batches, ledger, nodes, records, schema
 
 _TEXT = 200  # characters of a top-up's text
 _MOST_TOGETHER = 1_000  # messages of one request that are shown
@@ -89,9 +90,10 @@ def read_balance(connection: Connection, account: str) -> BalanceView:
 
 
 def top_up_entry(
-    view: BalanceView, amount: str, text: str, id: int, at: int
+    view: BalanceView, amount: str, text: str, correct: bool, id: int, at: int
 ) -> schema.LedgerRow | str:
-    """The entry that adds ``amount`` to the balance that ``view`` shows, or why it cannot be."""
+    """The entry that adds ``amount`` to the balance that ``view`` shows, or takes it off with
+    ``correct``; or why it cannot be."""
     if view.error:
         return view.error
     added = 0
@@ -102,20 +104,37 @@ def top_up_entry(
             f"{amount[:40]} is no amount; it must be above 0, such as 25.00, with at most "
             f"{money.PLACES} digits after the point"
         )
-    if money.amount(view.balance) + added > _MOST:
+    if not correct and money.amount(view.balance) + added > _MOST:
         return "the balance would be too large; add less"
+    if correct and not text:
+        return "a correction needs a text that says why"
+    if correct and view.credit_limit is not None:
+        most = money.amount(view.balance) + money.amount(view.credit_limit)
+        if added > most:
+            return not_covered(max(0, most))
     if len(text) > _TEXT or not text.isprintable():
         return f"the text must be printable, of at most {_TEXT} characters"
+    if correct:
+        return schema.LedgerRow(id, view.account, at, -added, money.Entry.CORRECTION, None, text)
     return schema.LedgerRow(id, view.account, at, added, money.Entry.TOP_UP, None, text)
+
+
+def not_covered(most: int) -> str:
+    """Why a correction is refused; ``most`` is what the account has, in ten-thousandths."""
+    return f"the account has not so much; at most {money.shown(most)} can be taken off"
 
 
 def carrier_view(carrier: Carrier) -> CarrierView:
     """``carrier`` as provisioned, with no link up."""
-    simulated = carrier.kind == "simulator"
+    peer = f"{carrier.host or carrier.domain}:{carrier.connect_port}"
+    if carrier.kind == "simulator":
+        peer = ""
+    elif carrier.only_calls:
+        peer = f"calls from {', '.join(carrier.outbind_allow)}"
     return CarrierView(
         name=carrier.name,
         kind=carrier.kind,
-        peer="" if simulated else f"{carrier.host or carrier.domain}:{carrier.connect_port}",
+        peer=peer,
         links={"simulator": 1, "mm4": 0}.get(carrier.kind, carrier.binds),
         window=carrier.window,
     )
@@ -185,6 +204,27 @@ def read_queues(connection: Connection, now_ms: int) -> list[QueueView]:
             same.due += view.due
             same.oldest = min(same.oldest, view.oldest)
     return list(found.values())
+
+
+def read_nodes(connection: Connection) -> list[NodeView]:
+    """The nodes that share the store, by number."""
+    sessions = nodes.sessions(connection)
+    scheduler = nodes.leases(connection).get("scheduler")
+    return [
+        NodeView(
+            one.number,
+            one.name,
+            list(one.roles),
+            one.version,
+            dict(one.carriers),
+            sessions.get(one.number, 0),
+            one.started_at,
+            one.seen_at,
+            one.number == scheduler,
+        )
+        for one in nodes.read(connection)
+        if one.seen_at != nodes.LEFT
+    ]
 
 
 def waiting(queues: Sequence[QueueView]) -> dict[str, int]:

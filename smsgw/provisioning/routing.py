@@ -135,6 +135,11 @@ class Carrier:
     states: dict[str, int] = field(factory=lambda: {"DELIVRD": 1}, metadata=custom(states))
 
     @property
+    def only_calls(self) -> bool:
+        """True if we never connect to it: it connects to us, and we bind there."""
+        return self.outbind and self.bind == "transceiver"
+
+    @property
     def connect_port(self) -> int:
         """The port to connect to."""
         return self.port or (25 if self.kind == "mm4" else 2775)

@@ -185,12 +185,17 @@ class BrokerQueues(Arriving):
 
     def take_over(self, node: int) -> "Deferred[None]":
         """A node is dead: what it had, and what it had not published, is this one's to give out."""
+        taking = self._journal.run(lambda c: rows.take_over(c, node, self._node))
+        return taking.addCallback(lambda _: self.took_over())
 
-        def taken(_: None) -> "Deferred[None]":
-            self._later.at_once()
-            return Deferred.fromCoroutine(self.outbox.load())
+    def took_over(self) -> "Deferred[None]":
+        """The rows of a dead node have become this one's (``rows.take_over``)."""
+        self._later.at_once()
+        return Deferred.fromCoroutine(self.outbox.load())
 
-        return self._journal.run(lambda c: rows.take_over(c, node, self._node)).addCallback(taken)
+    def schedules(self, does: bool) -> None:
+        """Whether this node hands over what is due; of several, others may do it."""
+        self._later.does = does
 
     # After a commit
 

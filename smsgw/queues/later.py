@@ -52,6 +52,7 @@ class Later:
         self._timer: IDelayedCall | None = None
         self._again = self._stopped = False
         self.busy = False
+        self.does = True  # False where other nodes do it
 
     def stop(self) -> None:
         """Nothing is handed over any more."""
@@ -78,7 +79,7 @@ class Later:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._stopped or (self._soonest is None and not self._shared):
+        if self._stopped or not self.does or (self._soonest is None and not self._shared):
             return
         # A wall clock that is set forward must not make a retry late: look once a minute.
         delay = 60.0

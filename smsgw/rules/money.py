@@ -15,6 +15,7 @@ class Entry(IntEnum):
     TOP_UP = 1
     CHARGE = 2  # negative: a message was accepted
     REFUND = 3  # a message, or parts of it, came to nothing
+    CORRECTION = 4  # negative: an operator takes back what was topped up by mistake
 
 
 @lru_cache(4096)

@@ -36,6 +36,8 @@ from smsgw.provisioning import Change, Provisioning
 from smsgw.queues.broker import BrokerQueues
 from smsgw.rules.tables import Tables
 from smsgw.s3 import Unusable
+from smsgw.service.duties import Duties
+from smsgw.service.following import Following
 from smsgw.service.parts import Parts
 from smsgw.smtp.envelope import Receive
 from smsgw.smtp.grammar import Recipient
@@ -89,6 +91,13 @@ class Gateway(Parts, Service):
         self.sampler = Sampler(self)
         self.metrics = Metrics(self)
         self.operator = LiveOperator(self)
+        # None if no other node has the store too.
+        self.following: Following | None = Following(self, engine) if self.shared else None
+        self.duties: Duties | None = None
+        if self.registry is not None:
+            self.duties = Duties(self, self.registry)
+        # Fires if other nodes have declared this one dead: then it is to end.
+        self.fenced: Deferred[None] = Deferred()
         self._reviewing = LoopingCall(self._review)
         self.ready: Deferred[None] = Deferred()  # fires when everything listens
 
@@ -110,15 +119,19 @@ class Gateway(Parts, Service):
         except Exception as error:
             raise CannotStart(str(error)) from error
         self.identities.allotted_at_least(await self.journal.run(records.highest_id))
-        await self.awaited.load(self.journal)
+        await self.receipts.adopt()
         await self.inbound.joining.load(self.journal)
         await self.lists.load(self.journal)
         await duplicates.load(self.acceptance.duplicates, self.tables, self.journal, time.time())
+        if self.duties is not None:
+            await self.duties.start(self._engine)
         if self.wire is not None:
             self.wire.start()
         await self.queues.load()
-        self.expiry.start()
-        self.collector.start(alone=self.config.store.is_file and not self.config.media.url)
+        if self.duties is None:
+            self.expiry.start()
+            self.collector.start(alone=self.config.store.is_file and not self.config.media.url)
+            self.retention.start()
         await self.listeners.start()
         self._names.start()
         _log.info(
@@ -133,15 +146,18 @@ class Gateway(Parts, Service):
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
-        self._provision_carriers()
+        self.provision_carriers()
         await self.replies.start()
         self._reviewing.clock = self.reactor
         self._reviewing.start(_REVIEW_S, now=False)
         self.sampler.start()
         self.outbinds.start()
-        self.retention.start()
+        if self.duties is not None:
+            self.duties.begin()
+        if self.following is not None:
+            self.following.start()
         # Carriers may have been removed while the gateway was down.
-        for queue in self.queues.resident():
+        for queue in self.queues.resident() if "scheduler" in self.config.node.roles else ():
             kind, _, name = queue.partition(":")
             if kind == "carrier" and name not in self.tables.carriers:
                 self._forsake(name)
@@ -171,7 +187,7 @@ class Gateway(Parts, Service):
         self.tables = tables
         self.queues.review_limits()
         if self.listeners.open:
-            self._provision_carriers()
+            self.provision_carriers()
             self.esmes.review(tables)
 
     async def apply(
@@ -252,9 +268,11 @@ class Gateway(Parts, Service):
         """See ``flow.cancel.Cancelling.cancel``."""
         return await self.cancelling.cancel(account, id)
 
-    def _provision_carriers(self) -> None:
+    def provision_carriers(self) -> None:
         """Starts, stops and adjusts those that are to be now."""
         forms = self.tables.carriers
+        if self.duties is not None:
+            forms = self.duties.carriers(forms)
         self.carriers.provision({n: one for n, one in forms.items() if one.kind != "mm4"})
         self.mmscs.provision(forms)
 
@@ -269,6 +287,11 @@ class Gateway(Parts, Service):
             await self.receipts.review()
         except Exception:
             _log.failure("receipts: review")
+        if self.settlement.others is not None:
+            try:
+                await self.settlement.others.review()
+            except Exception:
+                _log.failure("messages of several parts: review")
         try:
             await self.inbound.review()
         except Exception:
@@ -288,6 +311,11 @@ class Gateway(Parts, Service):
         if self._reviewing.running:
             self._reviewing.stop()
         self.sampler.stop()
+        if self.following is not None:
+            stopping = Deferred.fromCoroutine(self.following.stop())
+            await self._ended("news of other nodes", lambda: stopping)
+        if self.duties is not None:
+            self.duties.end()
         self.retention.stop()
         self.queues.stop()
         await self._ended("deliveries", self.deliveries.stop)
@@ -300,6 +328,9 @@ class Gateway(Parts, Service):
         self.media.stop()
         if self.wire is not None:
             await self._ended("broker", self.wire.stop)
+        if self.registry is not None:
+            leaving = Deferred.fromCoroutine(self.registry.stop())
+            await self._ended("node", lambda: leaving)
         # However long it takes: while its thread writes, no other process may open the store.
         await self.journal.stop()
         close_store(self._engine)

@@ -1,18 +1,22 @@
 """Makes the parts of a gateway, and wires them together."""
 
 import time
+from secrets import randbits
 from typing import Any
 
 from sqlalchemy import Connection, Engine
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from smsgw import __version__
 from smsgw.amqp.address import parse_address
+from smsgw.cluster import Registry
 from smsgw.config import Config
 from smsgw.doors import Doors
 from smsgw.esmes.binds import Binds
 from smsgw.esmes.gate import Esmes, Wordings
 from smsgw.esmes.queries33 import Queries33
+from smsgw.esmes.spread import Spread
 from smsgw.esmes.submissions import Submissions
 from smsgw.esmes.submitted import Submitted
 from smsgw.flow.accept import Acceptance
@@ -33,6 +37,7 @@ from smsgw.flow.mm4_answers import Mm4Answers
 from smsgw.flow.money import Balances
 from smsgw.flow.multimedia import MultimediaSide
 from smsgw.flow.optout import OptOuts
+from smsgw.flow.others import Others
 from smsgw.flow.passed import PassedOn
 from smsgw.flow.pending import Pending
 from smsgw.flow.quotas import Quotas
@@ -53,6 +58,7 @@ from smsgw.media import Collector, open_media
 from smsgw.outward import NameThreads
 from smsgw.provisioning import Carrier, Provisioning
 from smsgw.provisioning.reach import Reach
+from smsgw.queues import rows
 from smsgw.queues.broker import BrokerQueues
 from smsgw.queues.embedded import EmbeddedQueues
 from smsgw.queues.wire import BrokerWire
@@ -63,6 +69,7 @@ from smsgw.smpp.trace import Subject, Traces
 from smsgw.store import lists
 from smsgw.store.database import place_of
 from smsgw.store.journal import Journal
+from smsgw.store.nodes import NodeRow
 from smsgw.store.records import Records
 from smsgw.testing.script import SmscScript
 from smsgw.testing.smsc import SimulatedCarrier
@@ -71,6 +78,10 @@ _log = Logger()
 
 _RECONNECT_MOST_S = 60.0  # between two tries of a link
 _WINDOW = 10_000  # of a link; what may be outstanding is bounded by flow.send.Outlet
+
+# Of so many numbers for sessions of 3.3 each node gives one: nodes that serve them have numbers
+# that are not alike modulo this.
+_STRIDE = 4
 
 
 class Parts:
@@ -103,9 +114,29 @@ class Parts:
             )
             self.queues.outbox_limit = config.broker.outbox_limit
         self.queues.limit = self._queue_limit
+        # The nodes of the store, None if this process has it for itself.
+        self.registry: Registry | None = None
+        if config.shared and isinstance(self.queues, BrokerQueues):
+            row = NodeRow(
+                config.node.number,
+                config.node.name,
+                tuple(config.node.roles),
+                __version__,
+                {},
+                0,
+                0,
+                randbits(62),
+            )
+            self.registry = Registry(self.journal, reactor, row, self._take_over)
+            self.queues.schedules("scheduler" in config.node.roles)
         self.awaited = Awaited()
         self.balances = Balances()
         self.quotas = Quotas()
+        # True if other nodes may have the same store: what is decided in memory is then one node's
+        # view only.
+        self.shared = self.wire is not None and engine.dialect.name != "sqlite"
+        self.balances.shared = self.quotas.shared = self.shared
+        self.known.shared = self.shared
         self.lists = Lists()
         self.forwarding = Forwarding()
         self.settlement = Settlement(
@@ -117,11 +148,13 @@ class Parts:
             self.balances,
             reactor,
         )
+        if self.shared:
+            self.settlement.others = Others(self.journal, self.known, self.settlement)
         self.expiry = Expiry(
             self.current, self.queues, self.journal, self.known, self.settlement, reactor
         )
         self.receipts = Receipts(
-            self.current, self.queues, self.journal, self.known, self.awaited, self.settlement
+            self.current, self.journal, self.known, self.awaited, self.settlement
         )
         self.acceptance = Acceptance(
             self.current,
@@ -144,6 +177,7 @@ class Parts:
             forwarding=self.forwarding,
             config=config,
         )
+        self.inbound.joining.shared = self.shared
         wordings = Wordings(config, self.current)
         rest_codes.reword(config.aerialink.codes)
         self.handover = Handover(self.queues, self.settlement, wordings, reactor)
@@ -164,6 +198,8 @@ class Parts:
             self.forwarding,
             self._messengers,
         )
+        if self.registry is not None and "handover" not in config.node.roles:
+            self.queues.attend = lambda queue: None
         self._names = NameThreads(reactor)
         self._reach = Reach.of(
             config.aaisp, config.aql, config.aerialink, config.smpp.outbind_private
@@ -171,6 +207,7 @@ class Parts:
         self.dead_letters = DeadLetters(self.journal, self.queues, self.known, self.settlement)
         self.doors = Doors(self.current, config.aerialink.open_if_empty)
         self.pending = Pending(self.current, self.queues, self.journal, self.known, self.identities)
+        self.pending.shared = self.shared
         self.cancelling = Cancelling(
             self.pending, self.queues, self.journal, self.known, self.settlement
         )
@@ -201,7 +238,12 @@ class Parts:
         submissions = Submissions(
             self.current, self.acceptance, self.contacts, self.identities.allot, wordings
         )
+        if self.shared:
+            submissions.stride, submissions.place = _STRIDE, config.node.number % _STRIDE
         binds = Binds(config, self.current, time.time)
+        if self.shared:
+            number, allot = config.node.number, self.identities.allot
+            binds.spread = Spread(self.journal, reactor, number, allot, time.time)
         self.traces = Traces(self._connections, self._account_of, time.time)
         self.esmes = Esmes(
             self.doors, self.acceptance, self.handover, wordings, submitted, submissions, binds
@@ -224,12 +266,20 @@ class Parts:
             self.identities,
         )
 
+    def _take_over(self, connection: Connection, dead: int) -> None:
+        rows.take_over(connection, dead, self.config.node.number)
+
     def current(self) -> Tables:
         """The tables in force."""
         return self.tables
 
     def is_up(self, carrier: str) -> bool:
-        """True if the carrier has a link up."""
+        """True if the carrier has a link up, here or on another node."""
+        return self._is_up_here(carrier) or (
+            self.registry is not None and self.registry.is_up(carrier)
+        )
+
+    def _is_up_here(self, carrier: str) -> bool:
         mmsc = self.mmscs.sides.get(carrier)
         if mmsc is not None:
             return mmsc.up
@@ -310,11 +360,14 @@ class Parts:
         side.alerts = self.alerts.receive
         if form.kind == "simulator":
             side.afterwards = simulator.stop
-        side.links = [
-            CarrierLink(settings, side, self.reactor, name=str(n + 1)) for n in range(form.binds)
-        ]
-        for link in side.links:
-            link.traces = self.traces, form.name
+
+        def link(number: int) -> CarrierLink:
+            made = CarrierLink(settings, side, self.reactor, name=str(number))
+            made.traces = self.traces, form.name
+            return made
+
+        side.make_link = link
+        side.links = [link(n + 1) for n in range(form.binds)]
         return side
 
     def _forsake(self, carrier: str) -> None:

@@ -128,6 +128,12 @@ class CarrierLink:
         return next((line.reason for line in self._needed if line.state != "up"), "")
 
     @property
+    def caller(self) -> str:
+        """The address that the carrier has called from (outbind), "" while it has not."""
+        called = self._in.current if self.settings.outbind else None
+        return called.peer if called is not None else ""
+
+    @property
     def room(self) -> int:
         """How many more submits the window takes now; 0 unless up."""
         connection = self._out.connection
@@ -230,7 +236,8 @@ class CarrierLink:
         if state != self._state:
             self._state = state
             self.since = self._clock.seconds()
-        if line.state == "waiting" and line.reason != AWAITED:
+        lost = self.up and line in self._needed  # ``line_lost`` is to come, and says it
+        if line.state == "waiting" and line.reason != AWAITED and not lost:
             self.upstream.link_waits(self, line.reason)
 
     def line_lost(self, line: Line) -> None:

@@ -40,6 +40,7 @@ class LinkSettings:
     outbind: bool = False
 
 
+STOPPED = "stopped"  # the reason of a line that is to be down
 AWAITED = "waits for the carrier's outbind"
 
 # Bind refusals that no waiting mends (spec/smpp.md §15); only provisioning does.
@@ -131,13 +132,13 @@ class Line:
             self._retry.cancel()
             self._retry = None
         if self.current is None:
-            self._set("stopped", "stopped")
+            self._set("stopped", STOPPED)
             if self._connecting is not None:
                 self._connecting.cancel()
             done.callback(None)
         else:
             self._stopped.append(done)
-            self._set("stopping", "stopped")
+            self._set("stopping", STOPPED)
             self.current.unbind()
         return done
 
@@ -278,7 +279,7 @@ class Line:
         self.current = None
         if self._stopped:
             waiting, self._stopped = self._stopped, []
-            self._set("stopped", "stopped")
+            self._set("stopped", STOPPED)
             if was_up:
                 self._link.line_lost(self)
             for done in waiting:

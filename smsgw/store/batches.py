@@ -1,6 +1,6 @@
 """Batches: the messages of one request, for which one id stands (``spec/ams-websmpp.md`` W-D27)."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 from attrs import frozen
@@ -54,6 +54,18 @@ def read(connection: Connection, id: int) -> Batch | None:
     messages = {one.id: one for one in records.read(connection, ids)}
     known = [messages[one] for one in ids if one in messages]
     return Batch(found.account, found.accepted_at, known)
+
+
+def sources(connection: Connection, ids: Collection[int]) -> dict[int, str]:
+    """Of each of these batches whose first message is kept, the source of that."""
+    if not ids:
+        return {}
+    c, m = schema.batch.c, schema.message.c
+    found = connection.execute(select(c.id, c.messages).where(c.id.in_(ids))).all()
+    firsts = {row.id: first for row in found for first in _DECODE(row.messages)[:1]}
+    query = select(m.id, m.source).where(m.id.in_(firsts.values()))
+    known = {row.id: row.source for row in connection.execute(query)}
+    return {id: known[first] for id, first in firsts.items() if first in known}
 
 
 def page(

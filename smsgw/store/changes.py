@@ -3,7 +3,7 @@
 from attrs import define, field
 from sqlalchemy import Connection
 
-from smsgw.store import schema, writers
+from smsgw.store import news, schema, writers
 from smsgw.store.statements import Row
 
 
@@ -13,6 +13,19 @@ class StoreFailed(Exception):
 
 class Overdrawn(StoreFailed):
     """Changes were not stored because a prepaid account has not what they charge."""
+
+
+class EndedBefore(StoreFailed):
+    """Changes were not stored because a message that they end had ended, or parts that they join
+    are joined."""
+
+
+class TakenBefore(StoreFailed):
+    """Changes were not stored because another node has matched an early receipt of theirs."""
+
+
+class OverQuota(Overdrawn):
+    """Changes were not stored because an account has used its quota up."""
 
 
 @define
@@ -28,8 +41,16 @@ class Changes:
     # (message id, state, error, network_error, done_at): the message has reached this state, no
     # receipt is awaited.
     closed: list[Row] = field(factory=list)
+    # The same for messages that another node may have ended: then nothing is stored.
+    ended: list[Row] = field(factory=list)
+    # Messages of several parts of which a part has ended, on a store that several nodes share: see
+    # complete.py. Ids.
+    partly: list[int] = field(factory=list)
+    completed: list[int] = field(factory=list)  # of these, what is not to be looked at any more
     # (message id, state): the message goes on.
     moved: list[Row] = field(factory=list)
+    # The same for messages that another node may have ended: those stay as they are.
+    advanced: list[Row] = field(factory=list)
     entries: list[Row] = field(factory=list)
     # (entry id, due, attempts)
     postponed: list[Row] = field(factory=list)
@@ -46,12 +67,19 @@ class Changes:
     early_receipts: list[Row] = field(factory=list)
     # (carrier, carrier id)
     early_matched: list[tuple[str, str]] = field(factory=list)
+    # The same of those that another node may have matched: then nothing is stored.
+    early_taken: list[tuple[str, str]] = field(factory=list)
     segments: list[Row] = field(factory=list)  # parts of MO that wait, see flow/join.py
     segments_done: list[int] = field(factory=list)
+    # The same of parts that another node may have taken: then nothing is stored.
+    segments_taken: list[int] = field(factory=list)
     # Each is added to the balance of its account as well.
     ledger: list[schema.LedgerRow] = field(factory=list)
     # (account, day as YYYYMMDD, parts): added to what the account has used.
     usage: list[tuple[str, int, int]] = field(factory=list)
+    # (account, day, parts a day, parts a month): what must not be exceeded then, on a store that
+    # several nodes share; 0 = unlimited.
+    metered: list[tuple[str, int, int, int]] = field(factory=list)
     lists: list[Row] = field(factory=list)  # of numbers, new or changed
     members: list[Row] = field(factory=list)
     # (list, number)
@@ -83,6 +111,12 @@ def write(connection: Connection, batch: list[Changes]) -> None:
         writer.write(lambda: _statements(writer, merged))
     except writers.NotCovered:
         raise Overdrawn("not enough credit") from None
+    except writers.EndedBefore:
+        raise EndedBefore("another node has ended or joined the message") from None
+    except writers.TakenBefore:
+        raise TakenBefore("another node has matched the receipt") from None
+    except writers.OverQuota:
+        raise OverQuota("the quota is used up") from None
 
 
 def _statements(to: writers.Writer, merged: Changes) -> None:
@@ -98,6 +132,8 @@ def _statements(to: writers.Writer, merged: Changes) -> None:
         to.insert(schema.batch, merged.batches)
     if merged.answers:
         to.insert(schema.answer, merged.answers)
+    if merged.partly:
+        to.hold(merged.partly)
     if merged.parts:
         to.insert(schema.part, merged.parts, replace=True)
     if merged.entries:
@@ -106,9 +142,17 @@ def _statements(to: writers.Writer, merged: Changes) -> None:
         to.insert(schema.queue, merged.placed)
     if merged.moved:
         to.update("message", ("id",), ("state",), merged.moved)
+    if merged.advanced:
+        to.advance(merged.advanced)
     if merged.closed:
         columns = ("state", "error", "network_error", "done_at")
         to.update("message", ("id",), columns, merged.closed, also=", open_until = NULL")
+    if merged.ended:
+        to.end(merged.ended)
+    if merged.completed:
+        to.delete("complete", ("message",), [(id,) for id in merged.completed])
+    if merged.partly:
+        to.note_complete(merged.partly)
     if merged.postponed:
         to.update("queue", ("id",), ("due", "attempts"), merged.postponed)
     if merged.replaced:
@@ -127,22 +171,35 @@ def _statements(to: writers.Writer, merged: Changes) -> None:
         to.insert(schema.early_receipt, merged.early_receipts, replace=True)
     if merged.early_matched:
         to.delete("early_receipt", ("carrier", "carrier_id"), merged.early_matched)
+    if merged.early_taken:
+        to.take_early(merged.early_taken)
     if merged.segments:
         to.insert(schema.segment, merged.segments, replace=True)
     if merged.segments_done:
         to.delete("segment", ("id",), [(id,) for id in merged.segments_done])
+    if merged.segments_taken:
+        to.take_segments(merged.segments_taken)
     if merged.ledger:
         to.insert(schema.ledger, merged.ledger)
         sums = [(row[1], row[3]) for row in merged.ledger]  # account, amount
         to.add_to_balances(sums)
+        # Only what an operator enters has no message.
+        topped_up = {row[1] for row in merged.ledger if row[5] is None}
+        if topped_up:
+            to.tell([news.of_balance(account) for account in topped_up])
     if merged.usage:
         to.add_up("usage", ("account", "day"), "parts", merged.usage)
+    if merged.metered:
+        to.check_quotas(merged.metered)
     if merged.lists:
         to.insert(schema.number_list, merged.lists, replace=True)
     if merged.members_removed:
         to.delete("list_member", ("list", "number"), merged.members_removed)
     if merged.members:
         to.insert(schema.list_member, merged.members, replace=True)
+    if merged.members or merged.members_removed:
+        changed = [(row[0], row[1]) for row in merged.members]
+        to.tell(news.of_members([*changed, *merged.members_removed]))  # type: ignore[list-item]
     if merged.raised:
         to.delete("dead", ("id",), [(id,) for id in merged.raised])
     if merged.dead:
@@ -174,7 +231,12 @@ def together(batch: list[Changes]) -> Changes:
         all.batches += c.batches
         all.answers += c.answers
         all.closed += c.closed
+        all.ended += c.ended
+        if c.partly or c.completed:
+            all.partly += c.partly
+            all.completed += c.completed
         all.moved += c.moved
+        all.advanced += c.advanced
         all.entries += c.entries
         all.postponed += c.postponed
         all.settled += c.settled
@@ -187,10 +249,13 @@ def together(batch: list[Changes]) -> Changes:
         all.parts += c.parts
         all.early_receipts += c.early_receipts
         all.early_matched += c.early_matched
+        all.early_taken += c.early_taken
         all.segments += c.segments
         all.segments_done += c.segments_done
+        all.segments_taken += c.segments_taken
         all.ledger += c.ledger
         all.usage += c.usage
+        all.metered += c.metered
         all.lists += c.lists
         if c.members or c.members_removed:
             _merge_members(all, c)

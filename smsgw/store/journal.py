@@ -46,7 +46,16 @@ from twisted.python.failure import Failure
 
 from smsgw.figures import SECONDS, SIZES, Histogram
 from smsgw.store import lines
-from smsgw.store.changes import Changes, Overdrawn, StoreFailed, together, write
+from smsgw.store.changes import (
+    Changes,
+    EndedBefore,
+    Overdrawn,
+    OverQuota,
+    StoreFailed,
+    TakenBefore,
+    together,
+    write,
+)
 
 T = TypeVar("T")
 _log = Logger()
@@ -285,7 +294,7 @@ class Journal:
         started = time.perf_counter()
         try:
             write(connection, [changes for changes, _ in batch])
-        except Overdrawn:
+        except (Overdrawn, EndedBefore, TakenBefore):
             return Failure()
         except Exception as error:
             self.failures += 1
@@ -328,4 +337,14 @@ class Journal:
             self._reactor.callFromThread(done.callback, result)
 
 
-__all__ = ["Changes", "Journal", "Overdrawn", "StoreFailed", "together", "write"]
+__all__ = [
+    "Changes",
+    "EndedBefore",
+    "Journal",
+    "OverQuota",
+    "Overdrawn",
+    "StoreFailed",
+    "TakenBefore",
+    "together",
+    "write",
+]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from attrs import define
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from smsgw.store import schema, writers
+from smsgw.store import news, schema, writers
 
 TYPES = ("contact", "optout", "block")
 OPERATOR = ""  # the account of the operator's own lists
@@ -99,6 +99,7 @@ def create(connection: Connection, made: NumberList) -> bool:
     if find(connection, made.account, made.name) is not None:
         return False
     connection.execute(insert(schema.number_list).values(made.row()))
+    news.tell(connection, [news.of_list(made.id)])
     return True
 
 
@@ -113,6 +114,7 @@ def rename(connection: Connection, list: int, name: str, at: int) -> bool:
         return False
     values = update(schema.number_list).where(c.id == list).values(name=name, updated=at)
     connection.execute(values)
+    news.tell(connection, [news.of_list(list)])
     return True
 
 
@@ -128,6 +130,7 @@ def remove_some(connection: Connection, list: int) -> bool:
     if len(numbers) == PAGE:
         return False
     connection.execute(delete(schema.number_list).where(schema.number_list.c.id == list))
+    news.tell(connection, [news.of_list(list)])
     return True
 
 
@@ -142,6 +145,7 @@ def add(
         new.pop(number, None)
     rows = [(list, number, at, origin) for number in new]
     writers.of(connection).insert(schema.list_member, rows)
+    news.tell(connection, news.of_members((list, number) for number in new))
     return set(new)
 
 
@@ -151,6 +155,7 @@ def remove(connection: Connection, list: int, numbers: Sequence[str], at: int) -
         return None
     known = members(connection, list, numbers)
     _delete(connection, list, [*known])
+    news.tell(connection, news.of_members((list, number) for number in known))
     return known
 
 

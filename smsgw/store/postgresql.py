@@ -16,7 +16,7 @@ import psycopg
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
-from smsgw.store import lines, schema
+from smsgw.store import lines, nodes, schema
 from smsgw.store.lines import Line, Unreachable
 from smsgw.store.postgresql_writer import Mark
 
@@ -103,7 +103,10 @@ class PostgresqlLine(Line):
     def _take_over(self, connection: Connection) -> None:
         session = uuid.uuid4().hex
         at = int(time.time() * 1000)
+        incarnation = self._engine.get_execution_options().get("incarnation")
         with connection.begin():
+            if incarnation is not None and not nodes.lives(connection, incarnation):
+                raise Unreachable(nodes.FENCED)
             if self._last:
                 # It may be there still, for a network that is cut; nobody else has its name.
                 connection.execute(
@@ -119,6 +122,8 @@ class PostgresqlLine(Line):
             )
         lock(connection, self._owner)
         with connection.begin():
+            if incarnation is None and not self._last:
+                nodes.superseded(connection, self._owner)
             committed = 0
             if self._last:
                 committed = connection.execute(
@@ -191,4 +196,9 @@ def lock(connection: Connection, owner: str) -> None:
             if connection.execute(query, {"owner": owner}).scalar():
                 return
         time.sleep(_LOCK_S)
+    if owner.startswith("node "):
+        raise Unreachable(
+            f"{owner} is running on this store; stop that one first, or give this one another "
+            "node.number"
+        )
     raise Unreachable("the store is in use by another smsgw; stop that one first")

@@ -21,10 +21,12 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.schema import Table
 
+from smsgw.message import FORMER, MessageState
 from smsgw.store import lines, schema
 from smsgw.store.lines import Lost
+from smsgw.store.news import CHANNEL
 from smsgw.store.statements import Row, added_up, latest, sums_of
-from smsgw.store.writers import NotCovered
+from smsgw.store.writers import EndedBefore, NotCovered, OverQuota, TakenBefore
 
 _TRIES = 5  # of a transaction that the server took back because of others
 _DIALECT: Any = postgresql.dialect()  # type: ignore[no-untyped-call]  # of SQLAlchemy
@@ -77,6 +79,15 @@ class PostgresqlWriter:
             except errors.DivisionByZero:
                 self._roll_back()
                 raise NotCovered from None
+            except errors.InvalidArgumentForWidthBucketFunction:
+                self._roll_back()
+                raise EndedBefore from None
+            except errors.InvalidArgumentForNtileFunction:
+                self._roll_back()
+                raise TakenBefore from None
+            except errors.InvalidArgumentForLogarithm:
+                self._roll_back()
+                raise OverQuota from None
             except (errors.DeadlockDetected, errors.SerializationFailure):
                 driver.rollback()
                 if not left:
@@ -142,6 +153,52 @@ class PostgresqlWriter:
             values = _arrays(["TEXT", "BIGINT"], found)
             self._cursor.execute(_BALANCES, [*values, len(found)])
 
+    def check_quotas(self, metered: Iterable[tuple[str, int, int, int]]) -> None:
+        """See ``writers.Writer``."""
+        found = sorted(set(metered))
+        if found:
+            values = _arrays(["TEXT", "INTEGER", "BIGINT", "BIGINT"], found)
+            self._cursor.execute(_QUOTAS, values)
+
+    def advance(self, moved: Iterable[Row]) -> None:
+        """See ``writers.Writer``."""
+        found: Any = latest(moved, 1)
+        found.sort()
+        bounds = _bounds("message", ("id",), found)
+        self._cursor.execute(_ADVANCE, [*_arrays(["BIGINT", "SMALLINT"], found), *bounds])
+
+    def end(self, ended: Sequence[Row]) -> None:
+        """See ``writers.Writer``."""
+        found: Any = sorted(latest(ended, 1))
+        types = ["BIGINT", "SMALLINT", "SMALLINT", "TEXT", "BIGINT"]
+        bounds = _bounds("message", ("id",), found)
+        self._cursor.execute(_END, [*_arrays(types, found), *bounds, len(found)])
+
+    def take_segments(self, ids: Sequence[int]) -> None:
+        """See ``writers.Writer``."""
+        found = sorted(set(ids))
+        self._cursor.execute(_TAKE_SEGMENTS, [_integers(found), len(found)])
+
+    def take_early(self, keys: Sequence[tuple[str, str]]) -> None:
+        """See ``writers.Writer``."""
+        found = sorted(set(keys))
+        self._cursor.execute(_TAKE_EARLY, [*_arrays(["TEXT", "TEXT"], found), len(found)])
+
+    def hold(self, messages: Iterable[int]) -> None:
+        """See ``writers.Writer``."""
+        found = sorted(set(messages))
+        self._cursor.execute(_HOLD, [_integers(found), found[0], found[-1]])
+
+    def note_complete(self, messages: Iterable[int]) -> None:
+        """See ``writers.Writer``."""
+        found = sorted(set(messages))
+        self._cursor.execute(_COMPLETE, [_integers(found), found[0], found[-1]])
+
+    def tell(self, payloads: Sequence[str]) -> None:
+        """See ``writers.Writer``."""
+        if payloads:
+            self._cursor.execute(_TELL, [CHANNEL, _texts(payloads)])
+
 
 # A row that the last condition leaves out is not counted as written, and without it the division is
 # by zero.
@@ -153,6 +210,61 @@ _BALANCES = (
     "OR balance.amount + excluded.amount >= -balance.credit_limit RETURNING 1) "
     "SELECT 1 / CASE WHEN count(*) = %s THEN 1 ELSE 0 END FROM written"
 )
+
+# The rows of these days are locked by what was added to them before, so of two nodes the second
+# sees what the first has sent. If there is a row here, the logarithm of 0, an error of its own.
+_QUOTAS = (
+    "SELECT ln(1 - least(count(*), 1)) FROM "
+    "unnest(%s::TEXT[], %s::INTEGER[], %s::BIGINT[], %s::BIGINT[]) "
+    "AS q (account, day, days, months) "
+    "WHERE (q.days > 0 AND q.days < "
+    "(SELECT u.parts FROM usage u WHERE u.account = q.account AND u.day = q.day)) "
+    "OR (q.months > 0 AND q.months < (SELECT sum(u.parts) FROM usage u "
+    "WHERE u.account = q.account AND u.day BETWEEN q.day / 100 * 100 AND q.day / 100 * 100 + 99))"
+)
+_FINAL = ", ".join(str(int(s)) for s in MessageState if s.final)
+_ADVANCE = (
+    "UPDATE message SET state = new.state FROM unnest(%s::BIGINT[], %s::SMALLINT[]) "
+    "AS new (id, state) WHERE message.id = new.id AND message.id >= %s AND message.id <= %s "
+    f"AND message.state NOT IN ({_FINAL})"
+)
+# A row that has ended is not written; then the number of buckets is 0, an error of its own.
+_END = (
+    "WITH written AS (UPDATE message SET state = new.state, error = new.error, "
+    "network_error = new.network_error, done_at = new.done_at, open_until = NULL "
+    "FROM unnest(%s::BIGINT[], %s::SMALLINT[], %s::SMALLINT[], %s::TEXT[], %s::BIGINT[]) "
+    "AS new (id, state, error, network_error, done_at) WHERE message.id = new.id "
+    "AND message.id >= %s AND message.id <= %s AND message.state <> new.state "
+    f"AND message.state NOT IN ({_FINAL}) "
+    "RETURNING 1) SELECT width_bucket(0, 0, 1, CASE WHEN count(*) = %s THEN 1 ELSE 0 END) "
+    "FROM written"
+)
+_TAKE_SEGMENTS = (
+    "WITH gone AS (DELETE FROM segment WHERE id = ANY(%s::BIGINT[]) RETURNING 1) "
+    "SELECT width_bucket(0, 0, 1, CASE WHEN count(*) = %s THEN 1 ELSE 0 END) FROM gone"
+)
+_TAKE_EARLY = (
+    "WITH gone AS (DELETE FROM early_receipt e USING unnest(%s::TEXT[], %s::TEXT[]) "
+    "AS k (carrier, carrier_id) WHERE e.carrier = k.carrier AND e.carrier_id = k.carrier_id "
+    "RETURNING 1) SELECT ntile(CASE WHEN count(*) = %s THEN 1 ELSE 0 END) OVER () FROM gone"
+)
+_HOLD = (
+    "SELECT 1 FROM message WHERE id = ANY(%s::BIGINT[]) AND id >= %s AND id <= %s "
+    "ORDER BY id FOR NO KEY UPDATE"
+)
+_UNKNOWN = int(MessageState.UNKNOWN)
+# As ``flow.ending.Endings.ended_as``: each part has ended; or, where no receipts are awaited, each
+# is acknowledged and one has failed.
+_COMPLETE = (
+    "INSERT INTO complete SELECT m.id FROM message m CROSS JOIN LATERAL (SELECT count(*) AS taken, "
+    f"count(*) FILTER (WHERE p.state IN ({_FINAL}, {_UNKNOWN})) AS ended, count(*) FILTER "
+    f"(WHERE p.state IN ({_FINAL}, {_UNKNOWN}) AND p.state <> {int(MessageState.DELIVERED)}) "
+    f"AS failed FROM part p WHERE p.message = m.id AND p.number < {FORMER} AND p.carrier <> '') "
+    "AS s WHERE m.id = ANY(%s::BIGINT[]) AND m.id >= %s AND m.id <= %s "
+    f"AND m.state NOT IN ({_FINAL}) AND s.taken = m.parts "
+    "AND (s.ended = m.parts OR (m.open_until IS NULL AND s.failed > 0)) ON CONFLICT DO NOTHING"
+)
+_TELL = "SELECT pg_notify(%s, payload) FROM unnest(%s::TEXT[]) AS payload"
 
 
 @lru_cache(256)

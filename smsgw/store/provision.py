@@ -19,7 +19,7 @@ from smsgw.provisioning.diff import SECRET, Change, diff
 from smsgw.provisioning.forms import KINDS, Form, Provisioning
 from smsgw.provisioning.parse import parse
 from smsgw.provisioning.routing import Carrier
-from smsgw.store import audit, ledger, records, schema
+from smsgw.store import audit, ledger, news, records, schema
 from smsgw.store.secrets import KEY_FILE, SecretsUnusable, Vault, hash_password, verify
 
 T = TypeVar("T")
@@ -206,6 +206,7 @@ def apply(
                 after=_audited(change.after, change.before),
             )
         )
+    news.tell(connection, [news.PROVISIONED])
     return new
 
 

@@ -223,11 +223,39 @@ class Records:
 
     def __init__(self) -> None:
         self.known: WeakValueDictionary[int, Message] = WeakValueDictionary()
+        # True if other nodes may have brought a known message further than it is known here.
+        self.shared = False
 
     def adopt(self, messages: Iterable[Message]) -> dict[int, Message]:
-        """By id, the known object of each message, or the given one, which is known from now on."""
+        """By id, the known object of each message that was read, or the given one, which is known
+        from now on."""
+        if self.shared:
+            return {m.id: self.refresh(m) for m in messages}
         known = self.known
         return {m.id: known.setdefault(m.id, m) for m in messages}
+
+    def refresh(self, stored: Message) -> Message:
+        """The known object of a message that other nodes may have brought further, as it was read:
+        what has ended there has ended here as well. What is further here is not stored yet, and
+        stays."""
+        message = self.known.setdefault(stored.id, stored)
+        if message is stored:
+            return message
+        if stored.state in FINAL_STATES and message.state not in FINAL_STATES:
+            message.state, message.done_at = stored.state, stored.done_at
+            message.error, message.network_error = stored.error, stored.network_error
+        message.read_at = message.read_at or stored.read_at
+        for number, told in stored.acknowledged.items():
+            mine = message.acknowledged.get(number)
+            if mine is None or (
+                mine.carrier == told.carrier
+                and told.state in FINAL_STATES
+                and mine.state not in FINAL_STATES
+            ):
+                message.acknowledged[number] = told
+        if stored.former:
+            message.former = {**stored.former, **message.former}
+        return message
 
 
 def read(connection: Connection, ids: Sequence[int]) -> list[Message]:

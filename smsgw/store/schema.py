@@ -156,6 +156,15 @@ part = Table(
 )
 Index("part_carrier_id", part.c.carrier_id, part.c.carrier)
 
+# Messages of several parts all of which have ended, on a store that nodes share: from the
+# transaction of the last part to the one that ends the message (flow/others.py).
+complete = Table(
+    "complete",
+    metadata,
+    Column("message", BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+
 # Receipts that came before the submit_sm_resp that tells which message they are of.
 early_receipt = Table(
     "early_receipt",
@@ -387,6 +396,47 @@ commit_mark = Table(
     Column("over", Boolean, nullable=False),
     sqlite_with_rowid=False,
 )
+
+# Nodes that share the store (store/nodes.py). A node that died has no row; one that ended in order
+# and left something has the time 0 in ``seen_at``, otherwise that is the store's (ms).
+node = Table(
+    "node",
+    metadata,
+    Column("number", SmallInteger, primary_key=True, autoincrement=False),
+    Column("name", String, nullable=False),
+    Column("roles", String, nullable=False),  # with commas between
+    Column("version", String, nullable=False),
+    Column("carriers", String, nullable=False),  # JSON: name -> links that are up
+    Column("started_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("incarnation", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What one node at a time has for itself: "scheduler", "carrier:NAME" of carriers with one bind.
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("node", SmallInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Bound sessions of customers on all nodes; the rows of a node go with it.
+session = Table(
+    "session",
+    metadata,
+    Column("node", SmallInteger, primary_key=True, autoincrement=False),
+    Column("serial", BigInteger, primary_key=True, autoincrement=False),
+    Column("account", String, nullable=False),
+    Column("credential", String, nullable=False),
+    Column("system", String, nullable=False),
+    Column("bind", String, nullable=False),
+    Column("peer", String, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("session_account", session.c.account)
 
 
 class ActionRow(NamedTuple):

@@ -13,6 +13,18 @@ class NotCovered(Exception):
     """A balance would fall below what its account may owe."""
 
 
+class EndedBefore(Exception):
+    """A message that was to end has ended already."""
+
+
+class TakenBefore(Exception):
+    """An early receipt that was to be matched is gone."""
+
+
+class OverQuota(Exception):
+    """An account would have sent more than its quota."""
+
+
 class Writer(Protocol):
     """Writes on one connection. The methods but ``write`` are for its transaction, or the
     caller's."""
@@ -44,6 +56,37 @@ class Writer(Protocol):
     def add_to_balances(self, amounts: Iterable[tuple[str, int]]) -> None:
         """Adds (account, ten-thousandths) up; ``NotCovered`` if one would then owe more than it
         may, here or when the transaction is committed."""
+
+    def check_quotas(self, metered: Iterable[tuple[str, int, int, int]]) -> None:
+        """``OverQuota`` if an account has used more than its limits (account, day as YYYYMMDD,
+        parts a day, parts a month; 0: unlimited), here or when the transaction is committed. Only
+        for a store that several nodes share: one process knows itself."""
+
+    def advance(self, moved: Iterable[Row]) -> None:
+        """Moves messages (id, state) that have not ended."""
+
+    def end(self, ended: Sequence[Row]) -> None:
+        """Ends messages (id, state, error, network error, done at); ``EndedBefore`` if one has
+        ended, here or when the transaction is committed. Only for a store that several nodes
+        share."""
+
+    def take_segments(self, ids: Sequence[int]) -> None:
+        """Removes parts of MO that wait; ``EndedBefore`` if one is gone. Only for a store that
+        several nodes share."""
+
+    def take_early(self, keys: Sequence[tuple[str, str]]) -> None:
+        """Removes early receipts (carrier, carrier id); ``TakenBefore`` if one is gone. Only for a
+        store that several nodes share."""
+
+    def hold(self, messages: Iterable[int]) -> None:
+        """Until the end of the transaction no other node notes ends of parts of these messages.
+        Only for a store that several nodes share, as the next."""
+
+    def note_complete(self, messages: Iterable[int]) -> None:
+        """Makes a row of ``complete`` for those of which each part has ended."""
+
+    def tell(self, payloads: Sequence[str]) -> None:
+        """Tells other nodes (``news.py``) when the transaction is committed."""
 
 
 def of(connection: Connection) -> Writer:
@@ -107,3 +150,32 @@ class SqliteWriter:
         """See ``Writer``."""
         if not statements.add_to_balances(self._execute, amounts):
             raise NotCovered
+
+    def check_quotas(self, metered: Iterable[tuple[str, int, int, int]]) -> None:
+        """See ``Writer``."""
+
+    def advance(self, moved: Iterable[Row]) -> None:
+        """See ``Writer``; what has ended is known to the one process that there is."""
+        self.update("message", ("id",), ("state",), moved)
+
+    def end(self, ended: Sequence[Row]) -> None:
+        """See ``Writer``."""
+        columns = ("state", "error", "network_error", "done_at")
+        self.update("message", ("id",), columns, ended, also=", open_until = NULL")
+
+    def take_segments(self, ids: Sequence[int]) -> None:
+        """See ``Writer``; nobody else takes any."""
+        self.delete("segment", ("id",), [(id,) for id in ids])
+
+    def take_early(self, keys: Sequence[tuple[str, str]]) -> None:
+        """See ``Writer``; nobody else matches any."""
+        self.delete("early_receipt", ("carrier", "carrier_id"), keys)
+
+    def hold(self, messages: Iterable[int]) -> None:
+        """See ``Writer``; there is nobody else."""
+
+    def note_complete(self, messages: Iterable[int]) -> None:
+        """See ``Writer``; a message ends in the transaction of its last part."""
+
+    def tell(self, payloads: Sequence[str]) -> None:
+        """See ``Writer``; there is nobody to be told."""

@@ -282,7 +282,7 @@ class Journey:
             now,
         )
         self.receipts = Receipts(
-            self.current, self.queues, self.journal, self.known, self.awaited, self.settlement, now
+            self.current, self.journal, self.known, self.awaited, self.settlement, now
         )
         self.acceptance = Acceptance(
             self.current,
@@ -343,7 +343,7 @@ class Journey:
         self.result(self.journal.run(records.highest_id), self.identities.allotted_at_least)
         self.result(Deferred.fromCoroutine(self.balances.load(self.journal)))
         self.result(Deferred.fromCoroutine(self.quotas.load(self.journal, self.clock.seconds())))
-        self.result(Deferred.fromCoroutine(self.awaited.load(self.journal)))
+        self.result(Deferred.fromCoroutine(self.receipts.adopt()))
         self.result(Deferred.fromCoroutine(self.inbound.joining.load(self.journal)))
         self.result(Deferred.fromCoroutine(self.lists.load(self.journal)))
         loading = duplicates.load(

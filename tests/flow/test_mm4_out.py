@@ -210,12 +210,15 @@ class RetryTests(Case):
     def test_one_that_is_not_reached_is_down(self) -> None:
         """Until it is reached; the message waits."""
         self.scene.accepted()
-        self.scene.outgoing().say(0)
         side = self.scene.sides["mmsc"]
+        assert (side.up, side.state, side.last) == (True, "idle", "")
+        self.scene.outgoing().say(0)
         assert (side.up, side.failing) == (False, "connection refused")
+        assert (side.state, side.last) == ("down", "connection refused")
         self.scene.advance(MINUTE)
         self.scene.outgoing().say(250)
-        assert side.up
+        assert (side.up, side.state) == (True, "up")
+        assert side.last.startswith("SMTP 250")
 
     def test_it_expires(self) -> None:
         """An MMSC that takes nothing until the message is not valid any more: EXPIRED."""

@@ -323,4 +323,4 @@ class QuotaMachineTests(SynchronousTestCase):
     def test_usage_is_what_was_stored_whatever_happens(self) -> None:
         """Per account and day, with the accounts below it; no quota is ever exceeded."""
         QuotaMachine.test = self
-        run_machine(QuotaMachine, steps=40)
+        run_machine(QuotaMachine)

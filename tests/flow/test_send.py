@@ -687,3 +687,25 @@ class LoggedTests(SendCase):
         link.come_up()
         side.link_waits(link, "bind refused")
         assert lines == ["refused", "bind refused", "bind refused"]
+
+    def test_a_lost_link_is_told_once(self) -> None:
+        """By one warning that says what comes next, and not again while it stays so; a link that
+        is stopped is no warning."""
+        warned: list[str] = []
+        informed: list[str] = []
+        self.patch(
+            carrier._log, "warn", lambda text, **fields: warned.append(text.format(**fields))
+        )
+        self.patch(carrier._log, "info", lambda text, **fields: informed.append(text))
+        side = self.journey.side()
+        link: Any = side.links[0]
+        link.come_up()
+        link.lose()
+        side.link_waits(link, "lost")
+        assert warned == [
+            f"carrier {side.form.name}: link 1 is not up any more: lost; tried again until it is"
+        ]
+        link.come_up()
+        side.link_down(link, "stopped")
+        assert len(warned) == 1
+        assert len(informed) == 3

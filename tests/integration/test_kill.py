@@ -75,6 +75,7 @@ class KillCase(TestCase):
     """A gateway process, a client with two sessions, a carrier with two links, one store."""
 
     timeout = 230
+    last_s = LAST_S
     mo_refusable: frozenset[int] = frozenset()  # statuses by which carriers may be asked again
 
     @pytest.fixture(autouse=True)
@@ -202,7 +203,7 @@ class KillCase(TestCase):
         self.smsc.script.answer_delay_s = 0.0
         for esme in self.esmes:
             esme.loading = False
-        deadline = reactor.seconds() + LAST_S
+        deadline = reactor.seconds() + self.last_s
         while not (self.at_rest() and await self.queues() == []):
             if reactor.seconds() > deadline:
                 queues = await self.queues()
@@ -261,9 +262,9 @@ class KillTest(KillCase):
     """The gateway is killed."""
 
     async def test_killed_under_load(self) -> None:
-        """Ten runs end by kill -9 while messages, receipts and MO go both ways."""
+        """Five runs end by kill -9 while messages, receipts and MO go both ways."""
         await self.begin()
-        for _ in range(10):
+        for _ in range(5):
             await self.load()
             self.gateway.kill()
             await self.dead()
@@ -272,9 +273,9 @@ class KillTest(KillCase):
         await self.settle()
 
     async def test_killed_while_it_drains(self) -> None:
-        """Six runs end by SIGTERM under load and, before that is done, kill -9."""
+        """Three runs end by SIGTERM under load and, before that is done, kill -9."""
         await self.begin()
-        for _ in range(6):
+        for _ in range(3):
             await self.load()
             assert self.gateway.pid is not None
             os.kill(self.gateway.pid, signal.SIGTERM)
@@ -286,10 +287,10 @@ class KillTest(KillCase):
         await self.settle()
 
     async def test_killed_while_it_starts(self) -> None:
-        """Six starts on a store with work to do end by kill -9, before or soon after."""
+        """Four starts on a store with work to do end by kill -9, before or soon after."""
         await self.begin()
         await self.load()
-        for _ in range(6):
+        for _ in range(4):
             self.gateway.kill()
             await self.dead()
             starting = deferToThread(self.gateway.start)
@@ -313,11 +314,11 @@ class KillTest(KillCase):
         await self.settle()
 
     async def test_killed_while_it_hands_over(self) -> None:
-        """Six runs end by kill -9 while only MO that waited for the client go out."""
+        """Three runs end by kill -9 while only MO that waited for the client go out."""
         await self.begin()
         self.mo.stop()
         books = self.books
-        for _ in range(6):
+        for _ in range(3):
             self.gateway.kill()
             await self.dead()
             await deferToThread(self.gateway.start)

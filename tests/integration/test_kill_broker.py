@@ -30,14 +30,17 @@ def rabbit() -> Iterator[RabbitMq]:
 
 def on_broker(rabbit: RabbitMq, vhost: str) -> str:
     """Configuration of a gateway with a new virtual host."""
-    rabbit.control("add_vhost", vhost)
-    rabbit.control("set_permissions", "-p", vhost, "guest", ".*", ".*", ".*")
+    rabbit.virtual_host(vhost)
     return f'[broker]\nurl = "amqp://guest:guest@127.0.0.1:{rabbit.port}/{vhost}"\n'
 
 
 @pytest.mark.timeout(240)
 class BrokerKillTest(KillCase):
     """A gateway whose queues are on a RabbitMQ."""
+
+    # RabbitMQ may forget the inside of queues when it is killed: those are given up, all at once,
+    # when it has not answered for a while.
+    last_s = 60.0
 
     @pytest.fixture(autouse=True)
     def _on_a_broker(self, rabbit: RabbitMq) -> None:
@@ -48,9 +51,9 @@ class BrokerKillTest(KillCase):
         return GatewayProcess(folder, on_broker(self.rabbit, folder.name))
 
     async def test_the_gateway_is_killed_under_load(self) -> None:
-        """Four runs end by kill -9 while messages, receipts and MO go both ways."""
+        """Two runs end by kill -9 while messages, receipts and MO go both ways."""
         await self.begin()
-        for _ in range(4):
+        for _ in range(2):
             await self.load()
             self.gateway.kill()
             await self.dead()
@@ -59,23 +62,19 @@ class BrokerKillTest(KillCase):
         await self.settle()
 
     async def test_rabbitmq_is_killed_under_load(self) -> None:
-        """Twice the broker is killed; meanwhile messages are still accepted, health tells it, and
+        """Twice the broker is killed; meanwhile messages are still accepted, and health tells it;
         the gateway goes on by itself when it is there again."""
         await self.begin()
         for _ in range(2):
             await self.load()
             await deferToThread(self.rabbit.kill)
-            goal = len(self.books.acknowledged) + 2_000
-            await until(reactor, lambda n=goal: len(self.books.acknowledged) >= n, "more")
-            for esme in self.esmes:
-                esme.loading = False
+            await self.more(1_000)
             status, body = await deferToThread(self.gateway.admin, "/health/ready")
             assert status == 503, (status, body)
             assert b"broker" in body
             await deferToThread(self.rabbit.start)
-            for esme in self.esmes:
-                esme.loading = True
-                esme.fill()
+            self.go_on()
+        await self.load()
         assert not self.books.refused, self.told([f"refused: {self.books.refused}"])
         await self.settle()
 
@@ -84,12 +83,26 @@ class BrokerKillTest(KillCase):
         await self.begin()
         await self.load()
         vhost = self.gateway.directory.name
-        await deferToThread(self.rabbit.control, "delete_vhost", vhost)
-        await deferToThread(self.rabbit.control, "add_vhost", vhost)
-        permissions = ("-p", vhost, "guest", ".*", ".*", ".*")
-        await deferToThread(self.rabbit.control, "set_permissions", *permissions)
+        renewing = deferToThread(self.rabbit.virtual_host, vhost)
+        await self.more(1_000)
+        await renewing
+        self.go_on()
         await self.load()
         await self.settle()
+
+    async def more(self, count: int) -> None:
+        """Loads until so many messages more are acknowledged, which waits for no broker; and no
+        more, however long that is away."""
+        goal = len(self.books.acknowledged) + count
+        await until(reactor, lambda: len(self.books.acknowledged) >= goal, "more")
+        for esme in self.esmes:
+            esme.loading = False
+
+    def go_on(self) -> None:
+        """Loads again."""
+        for esme in self.esmes:
+            esme.loading = True
+            esme.fill()
 
 
 @pytest.mark.timeout(240)

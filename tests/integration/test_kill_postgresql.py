@@ -44,9 +44,9 @@ class PostgresqlKillTest(KillCase):
         return self.url
 
     async def test_the_gateway_is_killed_under_load(self) -> None:
-        """Three runs end by kill -9 while messages, receipts and MO go both ways."""
+        """Two runs end by kill -9 while messages, receipts and MO go both ways."""
         await self.begin()
-        for _ in range(3):
+        for _ in range(2):
             await self.load()
             self.gateway.kill()
             await self.dead()
@@ -55,13 +55,13 @@ class PostgresqlKillTest(KillCase):
         await self.settle()
 
     async def test_postgresql_is_killed_under_load(self) -> None:
-        """Three times the server is killed and started again; meanwhile submits are refused with a
+        """Twice the server is killed and started again; meanwhile submits are refused with a
         status that asks to try again, health tells it, and the gateway goes on by itself."""
         # Carriers are asked to bring theirs again.
         self.mo_refusable = frozenset({Status.ESME_RX_T_APPN})
         await self.begin()
         other = await self.another()
-        for _ in range(3):
+        for _ in range(2):
             await self.load()
             self.server.kill()
             await self.refusal(other)

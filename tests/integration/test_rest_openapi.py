@@ -39,7 +39,7 @@ def test_the_document_is_what_the_gateway_does(tmp_path: Path) -> None:
                 f"--auth=acme:{SECRET}",
                 f"--checks={','.join(CHECKS)}",
                 "--phases=examples,coverage,fuzzing",
-                "--max-examples=15",
+                "--max-examples=8",
                 "--generation-deterministic",
                 "--suppress-health-check=all",
                 "--no-color",

@@ -103,6 +103,8 @@ def test_only_what_changed_gets_the_new_version(connection: Connection) -> None:
         "demo": 1,
         "north": 1,
         "simulator": 1,
+        "mmsc": 1,
+        "mms": 1,
         "default": 2,
     }
     assert provision.version(connection) == 2
@@ -157,7 +159,7 @@ def test_audit_tells_who_changed_what(connection: Connection) -> None:
     ]
     assert '"password":"(set)"' in rows[0].before
     assert '"password":"(changed)"' in rows[0].after
-    assert rows[1].after.count("(changed)") == 2  # both logins by HTTP
+    assert rows[1].after.count("(changed)") == 3  # both logins by HTTP, and that by SMTP
     assert rows[1].after.count("(set)") == 1
 
 

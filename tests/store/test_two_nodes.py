@@ -9,10 +9,11 @@ from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
 from twisted.trial.unittest import TestCase
 
+from smsgw.message import MessageState
 from smsgw.rules.money import Entry
 from smsgw.store import ledger, lines, schema, writers
 from smsgw.store.database import StoreUnusable
-from smsgw.store.journal import Changes, Journal, Overdrawn
+from smsgw.store.journal import Changes, EndedBefore, Journal, Overdrawn
 from tests import postgresql
 from tests.store.test_journal import inserting
 
@@ -71,6 +72,33 @@ class TwoNodesTests(TestCase):
         assert min(balances.values()) >= -700
         assert -sum(balances.values()) == 3 * told.count("stored")
         assert told.count("Overdrawn") == 1_600 - told.count("stored") > 0
+
+    async def test_i3_only_one_ends_a_message(self) -> None:
+        """I3: of two nodes that end a message at once one is told that it had ended, and stores
+        nothing of what was to follow; what is ended in the same transactions is not harmed."""
+        one, two = self.journals
+        for id in range(1, 41):
+            await one.commit(inserting(id))
+        told: list[str] = []
+        waiting = []
+        for id in range(1, 41):
+            for number, journal in enumerate(self.journals):
+                state = MessageState.DELIVERED if number else MessageState.UNDELIVERABLE
+                changes = Changes(ended=[(id, int(state), number, "", 1)])
+                changes.dead.append((2 * id + number, "account:a", 1, id, 0, 0, 1, "ended"))
+                done = journal.commit(changes)
+                done.addCallbacks(
+                    lambda _: told.append("ended"),
+                    lambda f: told.append(f.trap(EndedBefore).__name__),
+                )
+                waiting.append(done)
+        await gatherResults(waiting)
+        assert (told.count("ended"), told.count("EndedBefore")) == (40, 40)
+        m, d = schema.message.c, schema.dead.c
+        rows = select(m.error, d.id - 2 * d.message).join(schema.dead, d.message == m.id)
+        stored = await two.run(lambda c: c.execute(rows).all())
+        assert len(stored) == 40
+        assert all(error == number for error, number in stored)
 
     async def test_what_one_commits_the_other_reads(self) -> None:
         """A commit that was told of is there for every node, also for what is read beside."""
