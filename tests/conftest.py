@@ -15,6 +15,26 @@ settings.register_profile(
 settings.load_profile("smsgw")
 
 
+# The files that take longest, most of it waiting.
+LONGEST = (
+    "integration/test_kill_broker.py",
+    "integration/test_kill.py",
+    "integration/test_kill_postgresql.py",
+    "integration/",
+    "flow/test_journey_machine.py",
+    "queues/",
+    "amqp/test_rabbitmq.py",
+    "test_media_machine.py",
+    "journeys/",
+)
+
+
+def _place(item: pytest.Item) -> int:
+    path = item.path.as_posix()
+    found = (place for place, name in enumerate(LONGEST) if f"/tests/{name}" in path)
+    return next(found, len(LONGEST))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that start processes come first: with several workers the longest must not be last."""
-    items.sort(key=lambda item: "/integration/" not in str(item.path))
+    """The longest files come first: with several workers none of them must be last."""
+    items.sort(key=_place)

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import Phase, settings
 
 
-def run_machine(machine: Any, examples: int = 60, steps: int = 50) -> None:
+def run_machine(machine: Any, examples: int = 40, steps: int = 40) -> None:
     """Runs it in many orders of its rules.
 
     Without shrinking, which takes minutes: the steps of a failure are told as they were.

@@ -18,7 +18,7 @@ class _Out(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         relay = self.inner.relay
-        if relay.mode == "swallow answers" and self.inner.transport is not None:
+        if relay.mode in ("swallow answers", "silent") and self.inner.transport is not None:
             relay.noticed()
         elif self.inner.transport is not None:
             self.inner.transport.write(data)
@@ -57,7 +57,7 @@ class _In(Protocol):
     def dataReceived(self, data: bytes) -> None:
         if self.out is None:
             self._early.append(data)
-        elif self.relay.mode == "swallow requests":
+        elif self.relay.mode in ("swallow requests", "silent"):
             self.relay.noticed()
         elif self.relay.mode == "hold requests":
             self.held.append(data)
@@ -129,6 +129,15 @@ class Passing(Factory):
     def swallow_requests(self) -> None:
         """What the client asks is lost from now on."""
         self.mode = "swallow requests"
+
+    def part(self) -> None:
+        """Nothing passes from now on, either way, and neither side is told."""
+        self.mode = "silent"
+
+    def join(self) -> None:
+        """Everything passes again, by new connections: of the old ones something is lost."""
+        self.cut()
+        self.mode = "serve"
 
     def hold_requests(self) -> None:
         """What the client asks is kept back from now on."""

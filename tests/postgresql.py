@@ -141,6 +141,7 @@ class Postgresql(Running):
 
     @lru_cache  # there is one server, which lasts as long as the tests
     def _template(self) -> str:
+        self.sql("DROP DATABASE IF EXISTS empty")  # of a call that failed
         self.sql("CREATE DATABASE empty")
         close_store(open_store(self.url("empty"), self.directory))
         return "empty"

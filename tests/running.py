@@ -13,6 +13,10 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from click.testing import CliRunner
+
+from smsgw import cli
+
 ROOT = Path(__file__).resolve().parent.parent
 TWISTD = Path(sys.executable).with_name("twistd")
 READY_S = 30.0  # a start on a busy machine, imports and migrations included
@@ -36,7 +40,8 @@ admin = ["unix:{directory}/admin.sock:mode=600", "tcp:{admin_port}:interface=127
 # Below those that the system gives to clients, which would be taken again before a server has
 # them; and each of the processes that tests run in has its own.
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
-_PORTS = itertools.cycle(range(12_000 + 2_500 * _WORKER, 12_000 + 2_500 * (_WORKER + 1)))
+# Two runs at the same time do not begin with the same ones.
+_PORTS = (12_000 + 2_500 * _WORKER + n % 2_500 for n in itertools.count(os.getpid() * 97))
 
 
 def free_ports(count: int) -> list[int]:
@@ -58,7 +63,11 @@ def free_ports(count: int) -> list[int]:
 def environment() -> dict[str, str]:
     """The environment in which a process finds this source tree from any folder."""
     path = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{path}" if path else str(ROOT)}
+    found = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{path}" if path else str(ROOT)}
+    if found.pop("PYTHONDONTWRITEBYTECODE", ""):
+        # Not beside the sources, then; but to compile all of them is a third of a start.
+        found["PYTHONPYCACHEPREFIX"] = str(ROOT / ".pytest_cache" / "bytecode")
+    return found
 
 
 class Running:
@@ -212,19 +221,15 @@ class GatewayProcess(Running):
             return answer.code, answer.read()
 
     def cli(self, *arguments: str) -> str:
-        """Standard output of ``smsgw -c CONFIG`` with ``arguments``; AssertionError if it fails."""
-        done = subprocess.run(
-            [sys.executable, "-m", "smsgw.cli", "-c", str(self.config), *arguments],
-            cwd=self.directory,
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, (
-            f"smsgw {' '.join(arguments)} ended with {done.returncode}:\n"
+        """Standard output of ``smsgw -c CONFIG`` with ``arguments``; AssertionError if it fails.
+
+        In this process: the start of another takes longer than what most commands do.
+        """
+        done = CliRunner().invoke(cli.main, ["-c", str(self.config), *arguments])
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        assert done.exit_code == 0, (
+            f"smsgw {' '.join(arguments)} ended with {done.exit_code}:\n"
             f"{done.stdout}{done.stderr}\n--- gateway wrote:\n{self.output}"
         )
         return done.stdout

@@ -75,6 +75,8 @@ class Gateway(OfflineOperator):
         return Sent(str(ID), to_guid(ID), 1)
 
     async def cancel(self, id_text: str) -> Sent:
+        if id_text == "9":
+            return Sent("9", messages=2, left=1)
         return Sent(error="" if id_text == str(ID) else "it is not pending any more")
 
 
@@ -254,7 +256,9 @@ def test_apply_then_list_without_a_gateway(place: Path) -> None:
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
         "+ carrier simulator",
+        "+ carrier mmsc",
         "+ account demo",
+        "+ route mms",
         "+ route default",
         "Applied: version 1.",
     ]
@@ -305,7 +309,9 @@ def test_apply_prune_deletes(place: Path) -> None:
     assert result.stdout.splitlines() == [
         "+ account other",
         "- route default",
+        "- route mms",
         "- account demo",
+        "- carrier mmsc",
         "- carrier simulator",
         "Applied: version 2.",
     ]
@@ -384,6 +390,13 @@ def test_cancel_asks_the_gateway(gateway: Path) -> None:
     first, second = result.stderr.splitlines()
     assert first == "smsgw: 7: not cancelled: it is not pending any more"
     assert second.startswith("smsgw: nonsense: not cancelled: no such message")
+
+
+def test_cancel_of_a_common_id_tells_what_was_too_late(gateway: Path) -> None:
+    """Its id is printed, since some are cancelled, and the status is 1, since some are not."""
+    result = run(gateway, "cancel", "9")
+    assert (result.stdout, result.exit_code) == ("9\n", 1)
+    assert result.stderr == "smsgw: 9: not cancelled: 1 of its 3 messages are not pending\n"
 
 
 def test_cancel_takes_a_running_gateway(place: Path) -> None:
@@ -551,6 +564,13 @@ def money(place: Path) -> None:
         assert "there is no account x" in fault(place, *command)
     for wrong in ("0", "1.00001", "1e3", "x"):
         assert "is no amount" in fault(place, "topup", "demo", wrong)
+    assert "says why" in fault(place, "topup", "--correct", "demo", "1")
+    correct = ["topup", "--correct", "--text", "Invoice 7 twice", "demo"]
+    assert "at most 3.505 can be taken off" in fault(place, *correct, "3.5051")
+    assert run(place, *correct, "3.505").stdout == "0.00 EUR\n"
+    last = run(place, "statement", "demo").stdout.splitlines()[-1]
+    assert last.split(",", 1)[1] == "correction,-3.505,,Invoice 7 twice,EUR,,,,"
+    assert run(place, "topup", "demo", "3.505").stdout == "3.505 EUR\n"
     assert run(place, "balance", "demo").stdout == "3.505 EUR\n"
 
 

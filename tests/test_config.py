@@ -333,11 +333,26 @@ def test_a_name_that_cannot_be_looked_up_is_one_line(
     assert line.endswith("; make it readable")
 
 
-def test_unserved_tables_are_noticed() -> None:
-    """What has no effect in this release is said, not refused."""
-    text = '[node]\nroles = ["smpp"]\n[smtp]\nlisten = []\nrelay = "h:25"\n'
+SHARED = (
+    '[store]\nurl = "postgresql+psycopg://smsgw@h/smsgw"\n[broker]\nurl = "amqp://g:g@h:5672/"\n'
+)
+
+
+def test_listeners_of_edges_that_a_node_has_not_are_noticed() -> None:
+    """What has no effect is said, not refused."""
+    text = f'{SHARED}[node]\nroles = ["http"]\n[smtp]\nlisten = ["tcp:2525"]\n'
     assert parse(text, "f.toml").notices == [
-        "f.toml:2: node.roles: not served by this release; it has no effect",
+        "f.toml:8: smtp.listen has no effect: node.roles has no smtp",
+    ]
+
+
+def test_a_node_alone_has_all_roles_that_are_no_edges() -> None:
+    """Nobody else would send, hand over, or do what is due."""
+    with pytest.raises(ConfigError) as caught:
+        parse('[node]\nroles = ["smpp", "carriers"]\n', "f.toml")
+    assert caught.value.lines == [
+        "f.toml:2: node.roles: without handover and scheduler it needs other nodes: a store.url on "
+        "PostgreSQL and a broker.url of RabbitMQ"
     ]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
 from twisted.internet.testing import MemoryReactor
 from twisted.logger import Logger, LoggingFile, LogPublisher
 from twisted.trial.unittest import TestCase
@@ -67,8 +68,19 @@ def test_the_default_configuration_listens_on_loopback_only() -> None:
     config = Config()
     demo.on_loopback(config)
     endpoints = [one.endpoint for one in config.smpp.listen]
-    for endpoint in endpoints + config.http.listen + config.http.admin:
+    for endpoint in endpoints + config.http.listen + config.http.admin + config.smtp.listen:
         assert endpoint.startswith("unix:") or ":interface=127.0.0.1" in endpoint
+
+
+def test_mail_domains_are_those_of_the_configuration() -> None:
+    """The demo has some of its own where there are none."""
+    config = Config()
+    demo.on_loopback(config)
+    assert (config.smtp.domains.sms, config.smtp.domains.mm4) == ("sms.localhost", "mms.localhost")
+    config = Config()
+    config.smtp.domains.sms = "sms.example.com"
+    demo.on_loopback(config)
+    assert (config.smtp.domains.sms, config.smtp.domains.mm4) == ("sms.example.com", "")
 
 
 @pytest.mark.parametrize(
@@ -96,6 +108,7 @@ def test_the_provisioning_of_the_demo_is_right() -> None:
     assert provisioning.carriers["simulator"].kind == "simulator"
     assert provisioning.routes["default"].prefixes == [""]
     assert provisioning.routes["default"].mms == "link"
+    assert provisioning.carriers["mmsc"].port == demo.MMSC_PORT
 
 
 class BeginTests(TestCase):
@@ -148,6 +161,8 @@ class BeginTests(TestCase):
         words = self.begin()
         assert re.search(r"SMPP +127\.0\.0\.1:2775\n", words)
         assert re.search(r"REST +http://127\.0\.0\.1:8080/v4\n", words)
+        assert re.search(r"mail +127\.0\.0\.1:2525\n", words)
+        assert "curl -sv --crlf smtp://127.0.0.1:2525" in words
         assert "host 127.0.0.1 port 2775 system_id demo" in words
 
     def test_the_words_can_be_pasted(self) -> None:
@@ -161,7 +176,9 @@ class BeginTests(TestCase):
     def test_what_does_not_listen_cannot_be_tried(self) -> None:
         """An empty list in the configuration, or a listener that is no TCP port."""
         self.gateway.config.http.listen = []
+        self.gateway.config.smtp.listen = []
         words = self.begin()
+        assert re.search(r"mail +nowhere\n", words)
         assert re.search(r"REST +nowhere\n", words)
         assert "curl" not in words
         assert "Connect an ESME" in words
@@ -189,3 +206,25 @@ class BeginTests(TestCase):
         words = self.begin()
         assert "[::1]:2775" in words
         assert "http://[::1]:8080/v4" in words
+
+    def test_the_mmsc_of_the_demo_runs_beside_the_gateway(self) -> None:
+        """On loopback, until the gateway stops; none in a store of somebody else's, and one that
+        cannot listen is told."""
+        reactor: Any = MemoryReactor()
+        self.gateway.reactor = reactor
+        demo.start_mmsc(self.gateway)
+        assert reactor.tcpServers == []
+        self.begin()
+        demo.start_mmsc(self.gateway)
+        [(port, _, _, where)] = reactor.tcpServers
+        assert (port, where) == (demo.MMSC_PORT, "127.0.0.1")
+        assert len(reactor.triggers["before"]["shutdown"]) == 1
+
+        def taken(*_: Any, **__: Any) -> None:
+            raise CannotListenError("127.0.0.1", demo.MMSC_PORT, OSError("in use"))
+
+        warned: list[str] = []
+        self.patch(demo._log, "warn", lambda text, why: warned.append(why))
+        self.patch(reactor, "listenTCP", taken)
+        demo.start_mmsc(self.gateway)
+        assert "in use" in warned[0]

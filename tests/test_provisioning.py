@@ -80,6 +80,7 @@ def test_demo_is_an_account_with_a_simulated_carrier() -> None:
         ("smpp", "demo", "secret12"),
         ("http", "demo", "other"),
         ("http", "447700900000", "other"),
+        ("smtp", "demo", "other"),
     ]
     assert all(one.allow == ["127.0.0.0/8", "::1"] for one in logins)
     assert found.carriers["simulator"].kind == "simulator"

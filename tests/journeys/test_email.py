@@ -6,6 +6,7 @@ from email.message import EmailMessage
 from twisted.internet import reactor
 from twisted.internet.defer import fail
 
+from smsgw.email_submission import NO_SENDER
 from smsgw.identities import from_guid
 from smsgw.message import MessageState
 from smsgw.store.changes import StoreFailed
@@ -45,6 +46,10 @@ class ToSms(EmailCase):
         assert sources == [NUMBER, NUMBER, "ACME"]
         _, answer = await self.send(letter(X_SMS_Source="447700900999"))
         assert answer == "553 5.7.1 1022 Source not provisioned: 447700900999"
+        form = self.gateway.tables.accounts["acme"]
+        self.patch(form, "sender", "")
+        _, answer = await self.send(letter(sender="alice@customer.example"))
+        assert answer == f"553 5.1.7 1021 Invalid source: {NO_SENDER}"
 
     async def test_options_e_d32(self) -> None:
         """E-D32: validity in minutes, reference; what is wrong with them is said."""

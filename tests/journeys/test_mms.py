@@ -166,8 +166,10 @@ class MmsTests(MmsScene):
         await self.mmsc.until(lambda: len(self.mmsc.answers) == 3)
 
     async def test_operators_see_the_mmsc(self) -> None:
-        """``smsgw carriers``: up until it cannot be reached, and why then."""
+        """``smsgw carriers``: idle before the first mail, down if it cannot be reached, and why."""
         await self.begin()
+        [before] = await self.admin("/admin/carriers")
+        assert (before["state"], before["reason"]) == ("idle", "")
         await self.mmsc.stop()
         await self.submit()
 

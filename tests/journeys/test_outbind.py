@@ -51,6 +51,9 @@ class CarrierCallsTest(GatewayCase):
         (bind,) = north.smsc.binds
         assert isinstance(bind, BindTransceiver)
         assert (bind.system_id, bind.password) == (b"smsgw", b"secret")
+        await until(reactor, lambda: self.gateway.is_up("north"), "the link")
+        (shown,) = await self.gateway.operator.carriers()
+        assert (shown.peer, shown.state) == ("called from 127.0.0.1", "up")
         esme = await self.esme()
         answer = await esme.submit("ACME", HANDSET, b"Hello", registered_delivery=1)
         assert answer.status == 0

@@ -8,20 +8,23 @@ import os
 import re
 import shutil
 import time
+from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from socket import create_connection
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 from PIL import Image
+from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutputAndValue
 
 from smsgw.flow.link import PATH
 from smsgw.http.site import Response, Site
 from smsgw.testing.sinks import Answer
 from tests.folders import temporary_folder
-from tests.integration.scene import HANDSET, NUMBER
+from tests.integration.scene import HANDSET, NUMBER, SECRET
 from tests.journeys.rest_scene import OTHER, RestScene
 
 PUBLIC = "https://sms.example.com"
@@ -89,6 +92,34 @@ class MmsScene(RestScene):
 
 class Attachments(MmsScene):
     """E-D3, E-D7, F-4: one attachment makes an MMS."""
+
+    async def test_an_upload_is_refused_before_it_is_sent(self) -> None:
+        """By its credentials and its rights, when the head has come, and without a file."""
+        await self.begin_linked()
+        for login, status in (
+            ("", 401),
+            (f"acme:{SECRET}x", 401),
+            ("acme", 401),
+            (f"acme:{SECRET}", 0),
+        ):
+            answer = await deferToThread(self.head_only, login)
+            assert answer == status, login
+
+    def head_only(self, login: str) -> int:
+        """The status of the answer to the head of an upload, 0 if its body is waited for."""
+        token = b64encode(login.encode()).decode()
+        head = [
+            "POST /v4/messages HTTP/1.1",
+            "Host: x",
+            "Content-Type: multipart/form-data; boundary=b",
+            "Content-Length: 4000000",
+            "Expect: 100-continue",
+            *([f"Authorization: Basic {token}"] if login else []),
+        ]
+        with create_connection(("127.0.0.1", self.http_port), 20) as wire:
+            wire.sendall("\r\n".join([*head, "", ""]).encode())
+            status = int(wire.recv(65536).split(b" ")[1])
+        return 0 if status == 100 else status
 
     async def test_file_makes_an_mms(self) -> None:
         """Its status, the report and its media tell of it."""

@@ -12,6 +12,7 @@ from smsgw.smpp.pdu import (
     QueryLastMsgs,
     QueryMsgDetails,
     SmeAddress,
+    SubmitMulti,
 )
 from smsgw.smpp.tlv import put
 from smsgw.testing.esme import Esme
@@ -62,6 +63,26 @@ class ClientOf33Test(GatewayCase):
         nobody = QueryLastMsgs(source_addr_ton=5, source_addr=b"NOBODY", num_messages=1)
         answer = await esme.request(nobody)
         assert (answer.status, answer.message_ids) == (0, [])
+
+    async def test_query_last_msgs_names_a_submit_multi_by_its_common_id(self) -> None:
+        """Once, among the others, and for its own source only."""
+        esme = await self.client()
+        first = (await esme.submit("ACME", HANDSET, b"Hi")).message_id
+        several = SubmitMulti(
+            **ACME,
+            dest_addresses=[
+                SmeAddress(dest_addr_ton=1, dest_addr_npi=1, destination_addr=number.encode())
+                for number in (HANDSET, HANDSET[:-1] + "9")
+            ],
+            short_message=b"Hi",
+        )
+        common: Any = await esme.request(several)
+        assert (common.status, common.unsuccess_sme) == (0, [])
+        answer: Any = await esme.request(QueryLastMsgs(**ACME, num_messages=10))
+        assert answer.message_ids == [common.message_id, first]
+        other = QueryLastMsgs(source_addr_ton=5, source_addr=b"OTHER", num_messages=10)
+        answer = await esme.request(other)
+        assert answer.message_ids == []
 
     async def test_query_last_msgs_takes_1_to_100(self) -> None:
         """Others get ESME_RINVNUMMSGS (0x55)."""

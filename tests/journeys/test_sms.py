@@ -6,6 +6,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from smsgw.config import Config, Http, Smpp, SmppListener
+from smsgw.flow import receipts
 from smsgw.message import MessageState
 from smsgw.service import Gateway
 from smsgw.smpp.constants import Status, Tag
@@ -350,11 +351,18 @@ class SmsTest(Scene):
         assert len(esme.receipts) == len(esme.messages) == 1
 
     async def test_ids_in_hex_in_the_response_and_in_decimal_in_the_receipt(self) -> None:
-        """They are the same to the gateway (ruling 13)."""
+        """They are the same to the gateway (ruling 13), once it looks again for what a receipt
+        means that matched nothing."""
+        self.patch(receipts, "_EXCHANGE_MS", 0)
         await self.north(SmscScript(response_id="hex", receipt_id="decimal", receipt_tlvs=False))
         esme = await self.esme()
         answer = await esme.submit(registered_delivery=1)
-        await esme.delivered(1)
+
+        async def matched() -> bool:
+            await self.gateway.receipts.review()
+            return bool(esme.receipts)
+
+        await until_asked(matched, "the receipt")
         assert esme.receipts[0].id.encode() == answer.message_id
 
     # From handsets.

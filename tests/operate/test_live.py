@@ -6,16 +6,20 @@ from typing import Any
 from attrs import define
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from smsgw.flow.dead import Which
 from smsgw.identities import to_guid, to_hex
 from smsgw.login import Login
+from smsgw.message import Message, MessageState
 from smsgw.operate.operator import Applied, CarrierTry, Check, RouteView, Sent, Unavailable
+from smsgw.queues import Transaction
+from smsgw.smtp.outcomes import Outcome, Result
+from smsgw.store import batches, schema
 from smsgw.store import provision as store
-from smsgw.store import schema
+from smsgw.store.journal import Overdrawn
 from smsgw.store.secrets import SecretsUnusable
 from tests.flow.journey import FakeSession
 from tests.operate.gateways import NORTH, a_gateway, provision, result
@@ -29,6 +33,24 @@ class ALink:
     state: str
     reason: str
     since: float
+
+
+MMSC = """\
+[[carrier]]
+name = "mmsc"
+kind = "mm4"
+domain = "mmsc.example.net"
+"""
+CALLING = """\
+[[carrier]]
+name = "calling"
+system_id = "smsgw"
+password = "secret"
+outbind = true
+outbind_system_id = "theirs"
+outbind_password = "calling"
+outbind_allow = ["192.0.2.0/24", "198.51.100.7"]
+"""
 
 
 class LiveCase(TestCase):
@@ -154,14 +176,41 @@ class ShownTests(LiveCase):
         queues = self.ask(self.operator.queues())
         assert [one.name for one in queues] == ["carrier:south"]
 
-    def a_side(self, *links: ALink) -> Any:
+    def test_an_mmsc_that_was_never_tried_is_idle(self) -> None:
+        """Then it is up or down by the last mail, of which it is shown what became."""
+        assert not self.apply(MMSC).errors
+        self.gateway.mmscs.provision(self.gateway.tables.carriers)
+        assert self.shown("mmsc") == ("mmsc.example.net:25", "idle", "", "")
+        side = self.gateway.mmscs.sides["mmsc"]
+        side._reached(Outcome(Result.DELIVERED, 250, "2.0.0 taken"))
+        assert self.shown("mmsc")[1:] == ("up", "", "SMTP 250 2.0.0 taken")
+        side._reached(Outcome(Result.TEMPORARY, 0, "connection refused"))
+        assert self.shown("mmsc")[1:] == ("down", "connection refused", "connection refused")
+
+    def test_a_carrier_that_calls_is_shown_with_where_it_calls_from(self) -> None:
+        """It has no address that we connect to; once it has called, that is its peer."""
+        assert not self.apply(CALLING).errors
+        assert self.shown("calling")[0] == "calls from 192.0.2.0/24, 198.51.100.7"
+
+        @define
+        class Called(ALink):
+            caller: str
+
+        self.a_side(Called(True, "up", "", 0.0, "192.0.2.9"), name="calling")
+        assert self.shown("calling")[:2] == ("called from 192.0.2.9", "up")
+
+    def shown(self, name: str) -> tuple[str, str, str, str]:
+        [one] = [one for one in self.ask(self.operator.carriers()) if one.name == name]
+        return one.peer, one.state, one.reason, one.last
+
+    def a_side(self, *links: ALink, name: str = "north") -> Any:
         @define
         class ASide:
             links: list[ALink]
             outstanding: int
 
         side: Any = ASide(list(links), 3)
-        self.gateway.carriers.sides["north"] = side
+        self.gateway.carriers.sides[name] = side
         return side
 
     def test_queues_are_shown_by_name(self) -> None:
@@ -390,6 +439,36 @@ class MoneyTests(LiveCase):
         assert self.has() == "0.03"
         assert self.gateway.balances.of("acme") == 300
 
+    def test_a_correction_takes_back_what_was_topped_up(self) -> None:
+        """An entry of its own kind that says why, audited; never below what the account may owe;
+        and what is taken off cannot be spent (I8)."""
+        self.ask(self.operator.top_up("acme", "0.05", "Invoice 7"))
+        correct = self.operator.top_up
+        refused = self.ask(correct("acme", "0.0801", "twice", True))
+        assert refused.error == "the account has not so much; at most 0.08 can be taken off"
+        assert "says why" in self.ask(correct("acme", "0.01", "", True)).error
+        assert self.ask(correct("acme", "0.07", "twice", True)).balance == "0.01"
+        assert self.gateway.balances.of("acme") == 100
+        assert self.send().error.startswith("Insufficient credit")
+        row = self.ask(self.operator.statement("acme", 0, 1 << 62, 0))[-1]
+        assert (row.reason, row.amount, row.text) == ("correction", "-0.07", "twice")
+        (_, action) = self.ask(self.operator.audit(0, "topup", "acme", ""))
+        assert action.lines == ["-0.07 twice"]
+
+    def test_a_correction_that_is_not_stored_takes_nothing(self) -> None:
+        """Neither where the store fails nor where another node has spent it meanwhile."""
+        self.gateway.journal.broken = "disk full"
+        failing = Deferred.fromCoroutine(self.operator.top_up("acme", "0.01", "twice", True))
+        self.failureResultOf(failing, Unavailable)
+        self.gateway.journal.broken = ""
+        assert self.gateway.balances.of("acme") == 300
+        commit = self.gateway.journal.commit
+        self.patch(self.gateway.journal, "commit", lambda _: fail(Overdrawn("not enough credit")))
+        view = self.ask(self.operator.top_up("acme", "0.01", "twice", True))
+        assert view.error == "the account has not so much; take less off"
+        self.patch(self.gateway.journal, "commit", commit)
+        assert (self.has(), self.gateway.balances.of("acme")) == ("0.03", 300)
+
     def test_what_cannot_be_added_is_told(self) -> None:
         """An account that is not there, no amount, too much, a text that is none."""
         for account, amount, text, why in (
@@ -573,6 +652,30 @@ class CancelTests(LiveCase):
         for form in ("7", "nonsense", to_guid(7)):
             done: Sent = self.ask(self.operator.cancel(form))
             assert "no such message" in done.error
+
+    def test_the_common_id_of_a_request_cancels_all_of_its_messages(self) -> None:
+        """Those that still wait; the audit keeps it once, with the common id."""
+        messages = [
+            Message("447700900000", f"44770090012{n}", parts=[b"Hi"], interface="smpp")
+            for n in range(3)
+        ]
+        batch = self.gateway.identities.allot()
+
+        def together(outcomes: list[Any], transaction: Transaction) -> None:
+            transaction.changes.batches = [batches.row(batch, "acme", 1, outcomes)]
+
+        accepting = self.gateway.acceptance.accept(
+            Login("acme", "acme", kind="smpp"), messages, beside=together
+        )
+        self.successResultOf(accepting)
+        self.ask(self.operator.cancel(str(messages[1].id)))
+        done: Sent = self.ask(self.operator.cancel(to_guid(batch)))
+        assert (done.id, done.error, done.messages, done.left) == (str(batch), "", 2, 1)
+        assert [one.state for one in messages] == [MessageState.DELETED] * 3
+        again: Sent = self.ask(self.operator.cancel(str(batch)))
+        assert again.error == "none of its 3 messages is pending any more"
+        kept = self.ask(self.operator.audit(0, "cancel", "", ""))
+        assert [one.name for one in kept] == [str(messages[1].id), str(batch)]
 
     def test_a_store_that_fails_is_told(self) -> None:
         """As unavailable; the message stays."""

@@ -376,6 +376,7 @@ class TestCarrierLink(TestCase):
         assert self.journey.answers == [(0, None), (1, None), (2, None)]
         assert rooms == [0]
         assert self.journey.events == ["up", "down: closed by the peer"]
+        assert self.journey.waits == []  # told once
         with pytest.raises(MisuseError):
             link.submit([(SubmitSm(), "b")])
 

@@ -34,7 +34,7 @@ from smsgw.smpp.tlv import SHAPES
 from smsgw.testing.strategies import pdus, pdus_of
 
 # A slow machine is no fault of the code.
-LAW = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+LAW = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 HEADER = 16
 
 
