@@ -18,17 +18,12 @@ class Gathering(Generic[A, R]):
     One that asks alone waits for nobody.
     """
 
-    def __init__(
-        self,
-        ask: Callable[[list[A]], Deferred[list[R | Exception]]],
-        most: int,
-        under_way: int = 1,
-    ) -> None:
+    def __init__(self, ask: Callable[[list[A]], Deferred[list[R | Exception]]], most: int) -> None:
         """``ask`` answers a list in its order, an exception for what fails alone; it gets ``most``
-        at a time, and is called ``under_way`` times at once at most."""
+        at a time."""
         self._ask = ask
         self._most = most
-        self._free = under_way
+        self._asking = False
         self._waiting: list[tuple[A, Deferred[R]]] = []
 
     def __call__(self, question: A) -> Deferred[R]:
@@ -39,9 +34,9 @@ class Gathering(Generic[A, R]):
         return answer
 
     def _go(self) -> None:
-        while self._free and self._waiting:
+        while self._waiting and not self._asking:
             batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
-            self._free -= 1
+            self._asking = True
             asked = maybeDeferred(self._ask, [question for question, _ in batch])
             asked.addBoth(self._answered, batch).addErrback(
                 lambda failure: _log.failure("asking for several", failure)
@@ -50,7 +45,7 @@ class Gathering(Generic[A, R]):
     def _answered(
         self, answers: list[R | Exception] | Failure, batch: list[tuple[A, Deferred[R]]]
     ) -> None:
-        self._free += 1
+        self._asking = False
         self._go()
         if isinstance(answers, Failure):
             for _, waiting in batch:

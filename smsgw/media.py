@@ -45,7 +45,6 @@ _PAGE = 500  # digests that are looked up at once
 # Contents of this size and less are put together with others: those of several messages.
 _SMALL = 256 * 1024
 _TOGETHER = 16  # messages
-_BATCHES = 2  # under way at once: one computes while the other waits for the disk
 
 
 class Files(Protocol):
@@ -113,9 +112,7 @@ class MediaStore:
         self._reactor = reactor
         self._pool = ThreadPool(0, _THREADS, "media")
         self.spool = spool
-        self._together: Gathering[Sequence[bytes], list[str]] = Gathering(
-            self._put_each, _TOGETHER, _BATCHES
-        )
+        self._together: Gathering[Sequence[bytes], list[str]] = Gathering(self._put_each, _TOGETHER)
 
     def start(self) -> None:
         """Makes the store ready. Raises OSError, ``s3.Unusable``."""

@@ -237,7 +237,10 @@ class _Writing:
 
     def write(self, folder: Path) -> None:
         """Writes it under a temporary name. Raises OSError."""
-        self._descriptor, self.temporary = mkstemp(dir=folder)
+        temporary = f"{folder}/{token_hex(16)}"
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        self._descriptor = os.open(temporary, flags, 0o600)
+        self.temporary = temporary
         left = memoryview(self.content)
         while left:
             left = left[os.write(self._descriptor, left) :]

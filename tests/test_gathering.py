@@ -33,16 +33,6 @@ class GatheringTest(SynchronousTestCase):
         found = [self.successResultOf(one) for one in answers]
         assert found == [0, 10, 20, 30, 40, 50]
 
-    def test_several_may_be_under_way(self) -> None:
-        """With two places two go at once, and the third waits for either."""
-        gathering: Gathering[int, int] = Gathering(self.ask, 3, under_way=2)
-        answers = [gathering(n) for n in range(3)]
-        assert [several for several, _ in self.asked] == [[0], [1]]
-        self.asked[1][1].callback([1])
-        assert self.asked[2][0] == [2]
-        self.successResultOf(answers[1])
-        self.assertNoResult(answers[0])
-
     def test_failure_is_of_its_question(self) -> None:
         """An exception among the answers fails its question; a failure of all fails all that were
         asked, and the next are asked nevertheless."""

@@ -46,7 +46,6 @@ _log = Logger()
 WINDOW = 10  # mails under way to one carrier, whatever its form says: each may have 5 MB
 _TEMPORARY = "cannot be read now"
 _SMALL = 256 * 1024  # octets of media up to which a mail is written together with others
-_BATCHES = 2  # of them under way at once
 # What a carrier's refusal means in our codes, if its form does not say.
 _CODES = {
     RequestStatus.SERVICE_DENIED: 104,
@@ -109,7 +108,7 @@ class MultimediaSide:
         self.clock = clock
         self._now = now
         self._writing: Gathering[Callable[[], Written], Written] = Gathering(
-            lambda several: media.run(_each, several), WINDOW, _BATCHES
+            lambda several: media.run(_each, several), WINDOW
         )
         self.bucket = TokenBucket(form.rate, max(1.0, form.rate / 10))
         self.under_way: dict[int, _UnderWay] = {}  # by message

@@ -155,9 +155,14 @@ class Forwards:
         loop = transactions.loops(request.pdu, mail.hops, self._limit)
         if loop:
             return await self._all(request, refused(Refusal(Reason.PERMISSION_DENIED, loop)))
-        await self._sort(request)
-        if request.fresh:
+        # Looking up waits for the store, and keeping for the disk. Few requests are repeats, and
+        # what those keep is there already.
+        sorted = Deferred.fromCoroutine(self._sort(request))
+        try:
             verdict = self._unable(request) or await self._read(request, mail, octets)
+        finally:
+            await sorted
+        if request.fresh:
             if verdict is not None:
                 return await self._all(request, verdict)
             login = request.envelope.peer.login

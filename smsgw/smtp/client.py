@@ -28,6 +28,7 @@ from twisted.python.failure import Failure
 from smsgw.outward import TLS_FAILED, endpoint_to, why
 from smsgw.smtp.content import stuffed
 from smsgw.smtp.outcomes import Job, Mail, Outcome, Result, outcome_of, temporary
+from smsgw.transport import write
 
 ANSWER_S = 300.0  # RFC 5321 §4.5.3.2, for all but the end of the content
 CONTENT_S = 600.0
@@ -237,8 +238,7 @@ class SmtpLink(ESMTPClient):
             self.sendLine(line)
             return
         more = [*(b"RCPT TO:" + _quoted(one) for one in job.mail.recipients), _DATA]
-        transport: Any = self.transport
-        transport.write(b"\r\n".join((line, *more, b"")))
+        self._write(b"\r\n".join((line, *more, b"")))
         self._ahead.extend(more)
 
     def sendLine(self, line: bytes) -> None:
@@ -246,7 +246,11 @@ class SmtpLink(ESMTPClient):
         if self._ahead and line == self._ahead[0]:
             self._ahead.popleft()
         else:
-            super().sendLine(line)  # type: ignore[no-untyped-call]
+            self._write(line + b"\r\n")
+
+    def _write(self, octets: bytes) -> None:
+        if self.transport is not None:
+            write(self.transport, octets)
 
     def lineReceived(self, line: bytes) -> None:
         """Twisted: an answer."""
@@ -264,8 +268,7 @@ class SmtpLink(ESMTPClient):
         if len(self._content) > _AT_ONCE:
             super().smtpState_data(code, resp)  # type: ignore[no-untyped-call]
             return
-        transport: Any = self.transport
-        transport.write(stuffed(self._content) + b".\r\n")
+        self._write(stuffed(self._content) + b".\r\n")
         self._written()
 
     def getMailData(self) -> BytesIO:

@@ -80,13 +80,12 @@ class SmtpConnection(SmtpLine):
     def do_EHLO(self, rest: str) -> None:
         """EHLO."""
         if self._introduced(rest, extended=True):
-            transport: Any = self.transport
             lines = [self.factory.host, *self._offers()]
             last = len(lines) - 1
             text = "".join(
                 f"250{' ' if n == last else '-'}{one}\r\n" for n, one in enumerate(lines)
             )
-            transport.write(text.encode())
+            self._write(text.encode())
 
     def do_HELO(self, rest: str) -> None:
         """HELO."""
@@ -132,6 +131,7 @@ class SmtpConnection(SmtpLine):
         else:
             transport: Any = self.transport
             self._say(replies.START_TLS)
+            self._flush()
             self._forget_mail()
             self._name, self._peer = "", None
             self.secure = True

@@ -3,7 +3,8 @@
 Theory of operation. Octets gather in ``_octets`` and are taken from there a line at a time, or
 after DATA as they come. While a step waits (a password is checked, a spool written, a mail stored)
 nothing more is taken, and the transport is paused: so pipelined commands are answered in their
-order and a client's memory here is bounded. Answers that the client does not read pause it as well.
+order and a client's memory here is bounded. Answers to commands that came together go together.
+Answers that the client does not read pause it as well.
 """
 
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from twisted.python.failure import Failure
 from smsgw.smtp import replies
 from smsgw.smtp.replies import Reply
 from smsgw.smtp.spool import Spool
+from smsgw.transport import write
 
 if TYPE_CHECKING:
     from smsgw.smtp.server import SmtpServerFactory
@@ -30,6 +32,7 @@ ERRORS = 10
 _LINE = 2_048  # octets of a command; of an AUTH response RFC 4954 §4 asks for 12,288
 _AUTH_LINE = 12_288
 _AHEAD = 16_384  # octets that are read from a client that does not read its answers
+_AT_ONCE = 4_096  # octets of answers that are written as one
 _ABORT_S = 10.0  # for the last answer to go out
 
 
@@ -48,6 +51,7 @@ class SmtpLine(ESMTP):
         self.closing = False
         self.busy = False  # a step is under way
         self._octets = b""
+        self._answers = b""  # not written yet
         self._going = False
         self._choked = False
         self._errors = 0
@@ -133,6 +137,7 @@ class SmtpLine(ESMTP):
                     break
         finally:
             self._going = False
+            self._flush()
         if self.closing:
             self._octets = b""
 
@@ -203,8 +208,7 @@ class SmtpLine(ESMTP):
     def _say(self, reply: Reply) -> None:
         if self.closing:
             return
-        transport: Any = self.transport
-        transport.write(reply.octets + b"\r\n")
+        self._write(reply.octets + b"\r\n")
         if reply.code >= 400:
             self.factory.refusals[reply.code] += 1
         if reply.code >= 500:
@@ -212,13 +216,25 @@ class SmtpLine(ESMTP):
             if self._errors >= ERRORS:
                 self._close(replies.TOO_MANY_ERRORS)
 
+    def _write(self, octets: bytes) -> None:
+        self._answers += octets
+        if not self._going or len(self._answers) >= _AT_ONCE:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Writes the answers that were held back for others to go with them."""
+        if self._answers and self.transport is not None:
+            answers, self._answers = self._answers, b""
+            write(self.transport, answers)
+
     def _close(self, reply: Reply) -> None:
         if self.closing:
             return
         transport: Any = self.transport
         self.closing = True
         self._idle.setTimeout(None)
-        transport.write(reply.octets + b"\r\n")
+        self._write(reply.octets + b"\r\n")
+        self._flush()
         if reply.code >= 400:
             self.factory.refusals[reply.code] += 1
         transport.unregisterProducer()
