@@ -12,6 +12,7 @@ from smsgw.amqp.topology import Queue
 
 PREFIX = "smsgw."
 PARKED = PREFIX + "parked"  # what is no batch
+NOBODY = PREFIX + "nobody"  # is never made: what is published there comes back
 _UNUSED_MS = 3600_000
 
 

@@ -10,16 +10,14 @@ second before it was killed, yet still lists it; a consumer gets no answer, or a
 (541), and a batch is never confirmed. Such a one is deleted and made anew; what was published and
 not answered for is published again.
 
-Queues are asked for all at once. When the connection is closed meanwhile, it was one of those that
-have no answer: the *young* ones, which were made shortly before the broker was lost, or else they
-are asked for one after the other from then on. Young ones have less time to answer, too.
+Which queue is such a one, and how long it has to answer, is said by ``suspects``.
 
 Whatever is asked is answered within ``answer_s``, or taken for failed. A connection on which no
 channel is opened in that time answers nothing else either, and is made anew.
 """
 
-from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
@@ -33,29 +31,30 @@ from smsgw.amqp.channel import Channel
 from smsgw.amqp.client import BrokerClient
 from smsgw.amqp.connection import Connection
 from smsgw.amqp.errors import (
+    AccessRefused,
     AmqpError,
     ChannelClosed,
-    ConnectionClosed,
     ConnectionLost,
+    NoRoom,
     NotFound,
+    Returned,
 )
 from smsgw.amqp.frames import Delivery
 from smsgw.amqp.topology import Conflict, Queue, Topology
 from smsgw.provisioning.targets import masked
 from smsgw.queues.arriving import Batch
-from smsgw.queues.forms import PARKED, form_of
+from smsgw.queues.forms import NOBODY, PARKED, form_of
 from smsgw.queues.outbox import unpack
+from smsgw.queues.suspects import Suspects
 
 _log = Logger()
 
 PREFETCH = 500  # batches of one queue under way here
 WINDOW = 1_000  # batches unconfirmed
 ANSWER_S = 10.0  # for what is asked about a queue
-SOON_S = 4.0  # for what is asked about a young one, after the broker was lost
-YOUNG_S = 30.0  # a queue is, when it was made; a loss may be noticed two heartbeats late
 LINGER_S = 60.0
 _AGAIN_S = 1.0
-_INTERNAL_ERROR = 541
+_MAY_S = 2.0
 
 
 class Told(Protocol):
@@ -77,8 +76,9 @@ class _Attended:
     channel: Channel | None = None
     lingering: IDelayedCall | None = None
     again: IDelayedCall | None = None  # it is begun then
-    broken: bool = False  # it gave no answer, or was asked for as the broker closed the connection
-    alone: bool = False  # it may have been: it is asked for with no other of these
+    broken: bool = False  # see ``suspects.Asked``
+    alone: bool = False
+    refused: AmqpError | None = None  # why it is not consumed, as the log knows it
     asking: DeferredLock = field(factory=DeferredLock)
 
 
@@ -102,13 +102,7 @@ class BrokerWire:
         self._attended: dict[str, _Attended] = {}
         self._making: dict[str, DeferredLock] = {}
         self._mending: set[str] = set()
-        self._young: deque[tuple[float, str]] = deque()  # when they were made
-        self._suspects: set[str] = set()  # young when the broker was lost, and not heard of since
-        self._doubted: dict[str, IDelayedCall] = {}  # of those, what a batch is on its way to
-        self._asked: set[_Attended] = set()  # without an answer yet
-        self._one_by_one = DeferredLock()
-        self._late: Connection | None = None  # on which an answer did not come in time
-        self._blamed: Connection | None = None  # for whose end it is settled who may have caused it
+        self._suspects = Suspects(reactor, self._unconfirmed)
         # For operators, since the start.
         self.parked = 0
 
@@ -124,7 +118,7 @@ class BrokerWire:
                 if call is not None and call.active():
                     call.cancel()
         self._attended.clear()
-        self._trust_nothing()
+        self._suspects.expect_nothing()
         return gatherResults([self.publishing.stopService(), self.consuming.stopService()])
 
     @property
@@ -132,7 +126,15 @@ class BrokerWire:
         """Why it does not work, "" if it does."""
         connection = self.publishing.connection
         blocked = connection.blocked if connection is not None else ""
-        return self.publishing.reason or self.consuming.reason or blocked
+        return self.publishing.reason or self.consuming.reason or blocked or self._unread()
+
+    def _unread(self) -> str:
+        """Why a queue is not read that this user has no right to read, "" if there is none. One
+        that is of another kind is not told here: it is no fault of all of them."""
+        for one in self._attended.values():
+            if isinstance(one.refused, AccessRefused):
+                return f"queue {masked(one.queue)}: {one.refused}"
+        return ""
 
     @property
     def blocked(self) -> bool:
@@ -153,39 +155,21 @@ class BrokerWire:
 
     async def _begin_publishing(self, connection: Connection) -> None:
         await Topology(queues=(Queue(self._prefix + PARKED),)).declare(connection)
-        self._channel = await self._open(connection, confirms=True, window=WINDOW)
+        channel = await self._open(connection, confirms=True, window=WINDOW)
+        # To a queue that nobody has: so a user without the right to publish is told of here, where
+        # the broker counts as away and says why. One that is blocked reads nothing, so no answer
+        # in time is none against it.
+        with suppress(Returned, NoRoom, TimeoutError):
+            await self._answer(channel.publish("", self._prefix + NOBODY, b""), _MAY_S)
+        self._channel = channel
         self._room_asked = False
         # Not before it counts as connected.
         self._reactor.callLater(0, self._go)
 
     def _unpublishing(self) -> None:
         self._channel = None
-        self._trust_nothing()
-        self._suspect()
-
-    def _trust_nothing(self) -> None:
-        """What was on its way has no answer any more."""
-        for call in self._doubted.values():
-            call.cancel()
-        self._doubted.clear()
-
-    def _suspect(self) -> None:
-        """The broker is lost: what was made shortly before may be broken."""
-        self._forget_old()
-        self._suspects.update(queue for _, queue in self._young)
-        self._young.clear()
-
-    def _forget_old(self) -> None:
-        before = self._reactor.seconds() - YOUNG_S
-        while self._young and self._young[0][0] < before:
-            self._young.popleft()
-
-    def _works(self, queue: str) -> None:
-        """It has answered, or is new."""
-        self._suspects.discard(queue)
-        call = self._doubted.pop(queue, None)
-        if call is not None:
-            call.cancel()
+        self._suspects.expect_nothing()
+        self._suspects.broker_lost()
 
     def _go(self) -> None:
         if self.told is not None:
@@ -200,7 +184,7 @@ class BrokerWire:
         room = channel.room
         if not room and not self._room_asked:
             self._room_asked = True
-            channel.when_room().addCallbacks(self._has_room, lambda failure: None)
+            channel.when_room().addCallbacks(self._has_room, self._has_none, errbackArgs=(channel,))
         return room
 
     @property
@@ -213,21 +197,24 @@ class BrokerWire:
         self._room_asked = False
         self._go()
 
+    def _has_none(self, failure: Any, channel: Channel) -> None:
+        """The broker may close a channel alone (a right was revoked): nothing goes there now."""
+        connection = self.publishing.connection
+        if self._channel is channel and connection is not None and failure.check(ChannelClosed):
+            connection.end(ConnectionLost(str(failure.value)))
+
     def publish(self, queue: str, body: bytes) -> "Deferred[None]":
         """See ``outbox.Publisher``."""
         channel = self._channel
         if channel is None:
             return fail(ConnectionLost("there is no connection"))
         done = channel.publish("", self.name(queue), body)
-        if self._suspects and queue in self._suspects:
-            if queue not in self._doubted:
-                self._doubted[queue] = self._reactor.callLater(SOON_S, self._unconfirmed, queue)
-            done.addCallback(lambda _: self._works(queue))
+        if queue in self._suspects:
+            self._suspects.expect(queue, done)
         return done
 
     def _unconfirmed(self, queue: str) -> None:
-        del self._doubted[queue]
-        if queue in self._suspects and not self.blocked:
+        if not self.blocked:
             self.mend(queue)
 
     def make(self, queue: str) -> "Deferred[None]":
@@ -281,9 +268,7 @@ class BrokerWire:
             if self.told is not None:
                 await self.told.lost(queue)
             await self._answer(Topology(queues=(form,)).declare(connection))
-            self._forget_old()
-            self._young.append((self._reactor.seconds(), queue))
-            self._works(queue)
+            self._suspects.made(queue)
         one = self._attended.get(queue)
         if one is not None:
             one.broken = False
@@ -313,7 +298,7 @@ class BrokerWire:
         self._reactor.callLater(0, self._attend_all, connection)
 
     def _unconsuming(self) -> None:
-        self._suspect()
+        self._suspects.broker_lost()
         for one in self._attended.values():
             one.channel = None
 
@@ -385,13 +370,13 @@ class BrokerWire:
                 return
             await self._make(connection, one.queue, one.broken)
             if one.alone:
-                async with self._one_by_one:
+                async with self._suspects.one_by_one:
                     await self._ask(one, connection)
             else:
                 await self._ask(one, connection)
 
     async def _ask(self, one: _Attended, connection: Connection) -> None:
-        within = min(SOON_S, self.answer_s) if one.queue in self._suspects else self.answer_s
+        within = self._suspects.within(one.queue, self.answer_s)
         channel = await self._open(connection, prefetch=PREFETCH)
         one.channel = channel
         asked = channel.consume(
@@ -399,47 +384,29 @@ class BrokerWire:
             partial(self._take, one, channel),
             lambda reason: self._cancelled(one, channel, reason),
         )
-        self._asked.add(one)
         try:
-            await self._answer(asked, within)
+            with self._suspects.asking(one, connection):
+                await self._answer(asked, within)
         except TimeoutError:
-            self._late = connection
             if one.channel is channel:  # not made anew meanwhile
                 one.channel = None
                 one.broken = True
             self._close(channel)
             raise
-        except AmqpError as error:
-            if isinstance(error, ConnectionClosed) and error.code == _INTERNAL_ERROR:
-                self._blame(connection)
+        except AmqpError:
             if one.channel is channel:
                 one.channel = None
             raise
-        finally:
-            self._asked.discard(one)
-        one.alone = False
-        self._works(one.queue)
+        one.refused = None
         if self._attended.get(one.queue) is not one:  # left while it was begun
             self._close(channel)
 
-    def _blame(self, connection: Connection) -> None:
-        """The broker closed the connection for a fault of its own: which queue was it?"""
-        if self._blamed is connection:
-            return
-        self._blamed = connection
-        asked = list(self._asked)
-        young = [one for one in asked if one.queue in self._suspects]
-        # What did not answer in time is known already, and may end the connection still.
-        if self._late is not connection and (young or len(asked) == 1):
-            for one in young or asked:
-                one.broken = True
-        else:
-            for one in asked:
-                one.alone = True
-
     def _not_begun(self, failure: Any, one: _Attended, connection: Connection) -> None:
-        if failure.check(Conflict):
-            _log.error("{why}", why=failure.value)
+        if failure.check(Conflict, AccessRefused):
+            # It is asked for each second: one line for each reason.
+            if str(one.refused) != str(failure.value):
+                _log.error("queue {name}: {why}", name=masked(one.queue), why=failure.value)
+            one.refused = failure.value
         elif not failure.check(AmqpError, TimeoutError):
             _log.failure("queue {name}: not consumed", failure, name=masked(one.queue))
         self._begin_again(one, connection)

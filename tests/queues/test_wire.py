@@ -8,10 +8,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.internet.testing import MemoryReactorClock
 from twisted.internet.threads import deferToThread
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import TestCase
 
 from smsgw.amqp.address import parse_address
 from smsgw.amqp.errors import (
+    AccessRefused,
     AmqpError,
     ChannelGone,
     ConnectionClosed,
@@ -20,7 +22,8 @@ from smsgw.amqp.errors import (
 )
 from smsgw.queues import Transaction
 from smsgw.queues.forms import PARKED, form_of
-from smsgw.queues.wire import ANSWER_S, SOON_S, BrokerWire
+from smsgw.queues.suspects import SOON_S
+from smsgw.queues.wire import ANSWER_S, BrokerWire
 from tests.amqp.rabbitmq import RabbitMq
 from tests.flow.journey import Taker
 from tests.queues.homes import Home
@@ -69,6 +72,38 @@ class WireTests(TestCase):
         await self.until(lambda: len(parked) == 1)
         assert parked[0].body == b"no batch"
         assert wire.parked == 1
+
+    async def test_a_missing_right_is_told_and_what_waits_goes_when_it_is_there(self) -> None:
+        """Who may not publish counts as away from the broker, with its words; nothing is lost."""
+        await self.begin()
+        wire = self.home.wire
+
+        def may_write(pattern: str) -> Deferred[str]:
+            rights = ("guest", ".*", pattern, ".*")
+            return deferToThread(self.rabbit.control, "set_permissions", *rights)
+
+        await may_write("^nothing$")
+        self.addCleanup(may_write, ".*")
+        connection = await wire.publishing.when_connected()
+        connection.end(ConnectionLost("rights are asked for anew"))
+        await self.until(lambda: "amq.default" in wire.reason and "refused" in wire.reason)
+        await self.home.put(QUEUE, 3)
+        await may_write(".*")
+        await self.until(lambda: self.taken() == [1, 2, 3])
+        assert wire.reason == ""
+
+    async def test_a_channel_that_the_broker_closes_alone_is_not_kept(self) -> None:
+        """A right that is revoked while batches go: another connection is made, and they go on."""
+        await self.begin()
+        wire = self.home.wire
+        connection = await wire.publishing.when_connected()
+        assert wire._channel is not None
+        # What a broker does that refuses a publish: the channel is closed, not the connection.
+        wire._channel.publish("there.is.no.such.exchange", "", b"").addErrback(lambda failure: None)
+        await self.until(lambda: wire._channel is not None and wire._channel.reason is not None)
+        await self.home.put(QUEUE, 3)
+        await self.until(lambda: self.taken() == [1, 2, 3])
+        assert connection.reason is not None
 
     async def test_a_queue_that_an_operator_deletes_is_made_anew(self) -> None:
         """What it had is handed over again from the store; what a consumer has is left to it."""
@@ -185,6 +220,29 @@ def test_a_connection_on_which_no_channel_is_opened_is_ended() -> None:
     assert deaf.asked == 1
 
 
+def test_a_queue_that_may_not_be_read_is_told_once() -> None:
+    """It is asked for each second; the log has one line, another one when it is refused anew after
+    it was consumed. To operators the broker does not work meanwhile: what is there stays there."""
+    clock = MemoryReactorClock()  # type: ignore[no-untyped-call]
+    wire = BrokerWire(parse_address("amqp://guest:guest@127.0.0.1/"), clock)
+    wire.consuming.connection = connection = _Broken()  # type: ignore[assignment]
+    connection.refused = AccessRefused(403, "ACCESS_REFUSED")
+    with capturedLogs() as lines:
+        wire.attend(QUEUE, lambda batches: None)
+        clock.pump([1.0] * 5)
+        assert len(connection.consumed) == 6
+        assert [formatEvent(line) for line in lines] == [f"queue {QUEUE}: {connection.refused}"]
+        wire.publishing.reason = wire.consuming.reason = ""
+        assert wire.reason == f"queue {QUEUE}: {connection.refused}"
+        connection.refused = None
+        clock.advance(1.0)
+        assert wire.reason == ""
+        connection.refused = AccessRefused(403, "ACCESS_REFUSED")
+        wire.renew(QUEUE)
+        clock.advance(1.0)
+        assert len(lines) == 2
+
+
 def test_making_a_queue_on_a_deaf_connection_fails() -> None:
     """The outbox tries it again."""
     clock = MemoryReactorClock()  # type: ignore[no-untyped-call]
@@ -227,6 +285,8 @@ class _Answering:
 
     async def consume(self, queue: str, take: object, cancelled: object) -> None:
         self.connection.consumed.append(queue)
+        if self.connection.refused is not None:
+            raise self.connection.refused
         if queue in self.connection.broken:
             waiting: Deferred[None] = Deferred()
             self.connection.waiting.append(waiting)
@@ -242,6 +302,7 @@ class _Broken:
     def __init__(self, *broken: str) -> None:
         self.broken = {f"smsgw.{name.replace(':', '.')}" for name in broken}
         self.reason: AmqpError | None = None
+        self.refused: AmqpError | None = None  # what every consumer is told
         self.blocked = ""
         self.deleted: list[str] = []
         self.consumed: list[str] = []
@@ -283,7 +344,8 @@ class BrokenTests(TestCase):
 
     def made_young(self, *names: str) -> None:
         """They were made right before the broker was lost."""
-        self.wire._young.extend((self.clock.seconds(), name) for name in names)
+        for name in names:
+            self.wire._suspects.made(name)
         self.wire._unconsuming()
 
     def fault(self, connection: _Broken) -> None:
