@@ -1,6 +1,9 @@
 # The gateway in a container, run as systemd runs it: docs/operate/scale.md#containers.
 FROM python:3.11-slim-bookworm
 
+# Letters of the PDF of a price list.
+RUN apt-get update && apt-get install --yes --no-install-recommends fonts-dejavu-core \
+    && rm -rf /var/lib/apt/lists/*
 COPY . /src
 # Twisted keeps a list of its plugins, which the user that installs it must write.
 RUN pip install --no-cache-dir "/src[postgresql,s3]" && twistd --help > /dev/null && rm -rf /src

@@ -223,7 +223,7 @@ class Aaisp(Dialect):
     # A long message is delivered in one when all its parts have come (A-D11).
     join_parts: bool = field(default=True, metadata=_per_account(flag()))
     # The operator's account that posts to fediverse targets, and its access token (A-D15).
-    fediverse_url: str = field(default="", metadata=_BASE_URL)
+    fediverse_base_url: str = field(default="", metadata=_BASE_URL)
     fediverse_token: str = field(default="", repr=False, metadata=secret(500))
     # Reports 4 and 8 are mailed as well (A-D41).
     mail_progress: bool = field(default=False, metadata=_per_account(flag()))
@@ -243,7 +243,7 @@ class Aaisp(Dialect):
     @property
     def toots(self) -> bool:
         """Whether there is an account to post with."""
-        return bool(self.fediverse_url and self.fediverse_token)
+        return bool(self.fediverse_base_url and self.fediverse_token)
 
 
 @frozen

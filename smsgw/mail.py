@@ -89,12 +89,14 @@ class Mail:
                 letter = await media.run(self._with_media, delivery, media)
             except Missing:
                 return Told(REFUSED, "its media are over")
+            except OSError as error:
+                return Told(FAILED, f"its media: {error}")
             return await self._deliver(letter)
 
         return await self._turns.run(delivery.account.name, sent)
 
     def _with_media(self, delivery: Delivery, media: MediaStore) -> Letter:
-        """The mail of a multimedia message. Blocks. Raises ``Missing``."""
+        """The mail of a multimedia message. Blocks. Raises ``Missing``, OSError."""
         message, get = delivery.message, media.get_here
         multimedia = message.multimedia or Multimedia()
         reading = evolve(

@@ -233,7 +233,7 @@ class Collector:
         def ended(_: Any) -> None:
             self._under_way = None
 
-        done.addErrback(lambda failure: _log.failure("media: collection", failure))
+        done.addErrback(_not_collected)
         return done.addBoth(ended)
 
     async def collect(self, grace_s: float = GRACE_S) -> None:
@@ -249,6 +249,14 @@ class Collector:
             for digest in await self._journal.run(_unreferenced(page)):
                 if await self._store.remove(digest, before):
                     self.removed += 1
+
+
+def _not_collected(failure: Failure) -> None:
+    if failure.check(OSError):
+        # A disk or bucket that fails is the operator's; the next hour's collection makes up for it.
+        _log.error("media: not collected: {why}", why=failure.getErrorMessage())
+    else:
+        _log.failure("media: collection", failure)
 
 
 def _unreferenced(page: Sequence[str]) -> Callable[[Connection], list[str]]:

@@ -1,6 +1,7 @@
 """Media in a bucket of an S3-compatible store, by boto3 (extra ``s3``).
 
-Credentials are those of boto3: environment, ``~/.aws``, or the machine's role. All methods block.
+Credentials are those of boto3: environment, ``~/.aws``, or the machine's role. All methods block,
+and raise OSError, as a folder does, when the store does not do what it is asked.
 """
 
 import importlib
@@ -16,6 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 _KEYS = {"endpoint", "region"}
 _TIMEOUT_S = 30
+_ATTEMPTS = 3
 
 
 class Missing(Exception):
@@ -51,7 +53,8 @@ class Bucket:
         self._bucket, self._prefix, self._options = parse(url)
         self._spool = spool
         self._client: Any = None
-        self._missing: type[Exception] = Missing
+        self._refused: type[Exception] = Missing  # what boto3 raises when the store says no
+        self._faults: tuple[type[Exception], ...] = ()  # all that it raises of the store
 
     def prepare(self) -> None:
         """Makes the client. Raises ``Unusable``."""
@@ -60,8 +63,10 @@ class Bucket:
             boto3 = importlib.import_module("boto3")
             config = importlib.import_module("botocore.config").Config
         except ImportError:
-            raise Unusable('boto3 is not installed; install "smsgw[s3]"') from None
-        self._missing = importlib.import_module("botocore.exceptions").ClientError
+            raise Unusable('boto3 is not installed; install it with: pip install ".[s3]"') from None
+        exceptions = importlib.import_module("botocore.exceptions")
+        self._refused = exceptions.ClientError
+        self._faults = exceptions.ClientError, exceptions.BotoCoreError
         session = boto3.session.Session()
         self._changing: set[str] = set()  # digests that are being put or removed
         self._changed = Condition()
@@ -72,7 +77,7 @@ class Bucket:
             config=config(
                 connect_timeout=_TIMEOUT_S,
                 read_timeout=_TIMEOUT_S,
-                retries={"max_attempts": 3, "mode": "standard"},
+                retries={"max_attempts": _ATTEMPTS, "mode": "standard"},
             ),
         )
 
@@ -85,22 +90,18 @@ class Bucket:
                 file.write(chunk)
             file.seek(0)
             digest = hashed.hexdigest()
-            with self._alone_with(digest):
+            with self._alone_with(digest), self._faults_told():
                 self._client.put_object(Bucket=self._bucket, Key=self._prefix + digest, Body=file)
         return digest
 
     def get(self, digest: str) -> bytes:
         """See ``media.Files``."""
-        body = self._asked(self._client.get_object, digest)["Body"]
-        octets: bytes = body.read()
-        return octets
+        return self._octets(self._client.get_object, digest)
 
     def read(self, digest: str, start: int, count: int) -> bytes:
         """See ``media.Files``."""
         span = f"bytes={start}-{start + count - 1}"
-        ask = partial(self._client.get_object, Range=span)
-        octets: bytes = self._asked(ask, digest)["Body"].read()
-        return octets
+        return self._octets(partial(self._client.get_object, Range=span), digest)
 
     def size(self, digest: str) -> int:
         """See ``media.Files``."""
@@ -115,7 +116,8 @@ class Bucket:
                 return False
             if head["LastModified"].timestamp() >= before:
                 return False
-            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + digest)
+            with self._faults_told():
+                self._client.delete_object(Bucket=self._bucket, Key=self._prefix + digest)
             return True
 
     @contextmanager
@@ -136,17 +138,37 @@ class Bucket:
     def walk(self) -> Iterator[tuple[str, float]]:
         """See ``media.Files``."""
         pages = self._client.get_paginator("list_objects_v2")
-        for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix):
+        asked = iter(pages.paginate(Bucket=self._bucket, Prefix=self._prefix))
+        while True:
+            with self._faults_told():
+                page = next(asked, None)
+            if page is None:
+                return
             for one in page.get("Contents", ()):
                 name = one["Key"].removeprefix(self._prefix)
                 if len(name) == 64 and not name.strip("0123456789abcdef"):
                     yield name, one["LastModified"].timestamp()
 
+    def _octets(self, ask: Any, digest: str) -> bytes:
+        body = self._asked(ask, digest)["Body"]
+        with self._faults_told():
+            octets: bytes = body.read()
+        return octets
+
     def _asked(self, ask: Any, digest: str) -> Any:
+        with self._faults_told():
+            try:
+                return ask(Bucket=self._bucket, Key=self._prefix + digest)
+            except self._refused as error:
+                said = getattr(error, "response", {}).get("Error", {})
+                if said.get("Code") in ("404", "NoSuchKey", "NotFound"):
+                    raise Missing(digest) from None
+                raise
+
+    @contextmanager
+    def _faults_told(self) -> Iterator[None]:
+        """What is wrong with the store is told as of a disk: whoever waits tries again."""
         try:
-            return ask(Bucket=self._bucket, Key=self._prefix + digest)
-        except self._missing as error:
-            said = getattr(error, "response", {}).get("Error", {})
-            if said.get("Code") in ("404", "NoSuchKey", "NotFound"):
-                raise Missing(digest) from None
-            raise
+            yield
+        except self._faults as fault:
+            raise OSError(f"bucket {self._bucket}: {fault}") from fault

@@ -36,6 +36,30 @@ def shown(certificates: Certificates) -> list[bytes]:
     return [one.public_bytes(Encoding.PEM) for one in chain]
 
 
+def handshake(certificates: Certificates, newest: int) -> str:
+    """What a client that speaks up to a version of TLS comes to, "" if the server refuses it."""
+    factory = SimpleNamespace(wrappedFactory=Factory())
+    server = certificates.serverConnectionForTLS(SimpleNamespace(factory=factory))
+    server.set_accept_state()
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_cipher_list(b"ALL:@SECLEVEL=0")
+    context.set_min_proto_version(SSL.TLS1_VERSION)
+    context.set_max_proto_version(newest)
+    client = SSL.Connection(context, None)
+    client.set_connect_state()
+    for _ in range(4):
+        for one, other in ((client, server), (server, client)):
+            try:
+                one.do_handshake()
+            except SSL.WantReadError:
+                pass
+            except SSL.Error:
+                return ""
+            with contextlib.suppress(SSL.WantReadError):
+                other.bio_write(one.bio_read(1 << 16))
+    return client.get_protocol_version_name()
+
+
 def first(octets: bytes) -> bytes:
     """The first certificate of PEM octets."""
     end = b"-----END CERTIFICATE-----\n"
@@ -48,6 +72,13 @@ class CertificateTests(SynchronousTestCase):
         self.folder = Path(temporary_folder(self))
         self.own = self.folder / "own.pem"
         self.own.write_bytes(pem(certificate()))
+
+    def test_versions_before_1_2_are_refused(self) -> None:
+        """``spec/mm4.md`` section 7: TLS 1.2 or later, whatever the client would put up with."""
+        certificates = Certificates(str(self.own))
+        assert handshake(certificates, SSL.TLS1_1_VERSION) == ""
+        assert handshake(certificates, SSL.TLS1_2_VERSION) == "TLSv1.2"
+        assert handshake(certificates, SSL.TLS1_3_VERSION) == "TLSv1.3"
 
     def test_a_connection_has_what_the_files_say_when_it_is_made(self) -> None:
         """Written anew, or put in the place of the old one."""

@@ -193,7 +193,11 @@ def test_syntax_error_has_its_line() -> None:
         ('[smtp]\nrelay = "mail.example.com:0"', "smtp.relay", '"mail.example.com:25"'),
         ('[smtp]\nrelay_tls = "always"', "smtp.relay_tls", '"required"'),
         ('[smtp]\ndomains = { sms = "a b" }', "smtp.domains.sms", '"sms.example.com"'),
-        ('[aaisp]\nfediverse_url = "https://x/"', "aaisp.fediverse_url", "without a slash"),
+        (
+            '[aaisp]\nfediverse_base_url = "https://x/"',
+            "aaisp.fediverse_base_url",
+            "without a slash",
+        ),
         ("[aaisp]\nfediverse_token = 1", "aaisp.fediverse_token", "a text"),
         ("[mm4]\n[link]\nidle_close_s = -1", "link.idle_close_s", "0 to 86400"),
     ],
@@ -368,7 +372,7 @@ def test_outgoing_clients_have_their_settings() -> None:
         relay_password = "s3cret"
         [aaisp]
         allow_private_callbacks = true
-        fediverse_url = "https://social.example.com"
+        fediverse_base_url = "https://social.example.com"
         fediverse_token = "t0ken"
         [aql]
         join_parts = false
@@ -417,6 +421,21 @@ def test_plain_rest_is_for_this_machine_only(setting: str, peer: str, allowed: b
     """
     config = parse(f"[aerialink]\nallow_plain_http = {setting}")
     assert config.aerialink.plain_allowed(peer) is allowed
+
+
+def test_a_setting_may_be_spelled_with_a_dot() -> None:
+    """E-D17 calls them ``retry.count`` and ``retry.interval_s``."""
+    config = parse("[aerialink]\nretry.count = 3\nretry.interval_s = 60")
+    assert (config.aerialink.retry_count, config.aerialink.retry_interval_s) == (3, 60)
+    assert parse("[aerialink.retry]\ncount = 4").aerialink.retry_count == 4
+    for text, said in (
+        ("retry.count = 3\nretry_count = 3", "aerialink.retry.count: given twice"),
+        ("retry.count = -1", "aerialink.retry.count: -1 is not allowed"),
+        ("retry.cuont = 1", 'aerialink.retry: unknown key; did you mean "retry_count"?'),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            parse(f"[aerialink]\n{text}", "c.toml")
+        assert caught.value.lines[0].startswith(f"c.toml:2: {said}"), caught.value.lines
 
 
 def test_account_settings_go_over_those_of_all() -> None:

@@ -25,6 +25,7 @@ from smsgw.store import media as rows
 from smsgw.store.journal import Changes
 from tests.folders import temporary_folder
 from tests.journals import a_journal
+from tests.running import free_ports
 
 HOUR = 3600.0
 ABSENT = "0" * 64
@@ -328,6 +329,24 @@ class Collecting(TestCase):
         assert await self.there() == {kept}
         assert orphan not in await self.there()
 
+    async def test_collection_that_fails_is_made_up_for(self) -> None:
+        """A store that is not reached is no bug of ours, and an hour later it is there again."""
+        orphan = await self.store.put(b"nobody's")
+        self.now = time.time() + 3 * HOUR
+        old = self.store.old
+
+        def away(before: float) -> Any:
+            raise OSError("not reached")
+
+        self.store.old = away  # type: ignore[method-assign]
+        self.collector.start()
+        await self.collector.stop()
+        self.store.old = old  # type: ignore[method-assign]
+        assert await self.there() == {orphan}
+        self.collector.start()
+        await self.collector.stop()
+        assert await self.there() == set()
+
     async def test_reference_is_of_the_transaction_of_its_message(self) -> None:
         """I3: changes that fail leave no row."""
         digest = await self.store.put(b"x")
@@ -375,6 +394,45 @@ def test_url_that_names_no_bucket(url: str, why: str) -> None:
     """It is told what is wrong."""
     with pytest.raises(s3.Unusable, match=why):
         s3.parse(url)
+
+
+def test_store_that_says_no_is_told_as_a_disk_would_be(
+    endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Issue 6, a folder or S3 behind one interface: OSError, so that the message waits."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    bucket = s3.Bucket(f"s3://nobody-made-it?endpoint={endpoint}")
+    bucket.prepare()
+    for ask in (
+        lambda: bucket.put(b"x"),
+        lambda: bucket.get(ABSENT),
+        lambda: bucket.read(ABSENT, 0, 1),
+        lambda: list(bucket.walk()),
+    ):
+        with pytest.raises(OSError, match=r"bucket nobody-made-it: .*NoSuchBucket"):
+            ask()
+
+
+def test_store_that_is_not_reached_is_told_as_a_disk_would_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Issue 6: whatever is asked of it, and never that media are missing."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setattr(s3, "_ATTEMPTS", 1)
+    bucket = s3.Bucket(f"s3://away?endpoint=http://127.0.0.1:{free_ports(1)[0]}")
+    bucket.prepare()
+    for ask in (
+        lambda: bucket.put(b"x"),
+        lambda: bucket.get(ABSENT),
+        lambda: bucket.read(ABSENT, 0, 1),
+        lambda: bucket.size(ABSENT),
+        lambda: bucket.remove(ABSENT, time.time()),
+        lambda: list(bucket.walk()),
+    ):
+        with pytest.raises(OSError, match="bucket away: "):
+            ask()
 
 
 def test_url_of_a_bucket() -> None:

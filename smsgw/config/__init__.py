@@ -94,6 +94,7 @@ def parse(content: str, file: str = "smsgw.toml") -> Config:
     ``file`` is the name that faults show. Raises ConfigError.
     """
     reader = Reader(content, file)
+    reader.dots = True
     config = reader.build(Config, reader.table) or Config()
     check(config, reader)
     if reader.lines:

@@ -62,13 +62,15 @@ class Callbacks:
             form = await self._media.run(self._form, delivery, self._media)
         except Missing:
             return Told(REFUSED, "its media are over")
+        except OSError as error:
+            return Told(FAILED, f"its media: {error}")
         try:
             return await tell(delivery, form)
         finally:
             form.close()
 
     def _form(self, delivery: Delivery, media: MediaStore) -> FormData:
-        """Blocks. Raises ``Missing``."""
+        """Blocks. Raises ``Missing``, OSError."""
         message = delivery.message
         multimedia = message.multimedia or Multimedia()
         text = attached.text_of(multimedia, media.get_here)

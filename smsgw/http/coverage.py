@@ -2,18 +2,23 @@
 
 import csv
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
+from functools import cache
 from io import BytesIO, StringIO
 
 import xlwt
 from attrs import frozen
 from reportlab.lib import colors
 from reportlab.lib.pagesizes import A4, landscape
-from reportlab.lib.styles import getSampleStyleSheet
+from reportlab.lib.styles import ParagraphStyle, getSampleStyleSheet
 from reportlab.lib.units import mm
+from reportlab.pdfbase.pdfmetrics import registerFont
+from reportlab.pdfbase.ttfonts import TTFError, TTFont
 from reportlab.platypus import LongTable, Paragraph, SimpleDocTemplate, TableStyle
 
 from smsgw.rules.price import Coverage
+from smsgw.text import transliterate
 from smsgw.text.sheets import cell
 
 COLUMNS = ("Country", "Operator", "MCC", "MNC", "Cost", "Currency", "Remarks")
@@ -60,11 +65,52 @@ def _xls(lines: Lines, user: str) -> bytes:
     return file.getvalue()
 
 
+@cache
+def _wide_font() -> TTFont | None:
+    """DejaVu Sans, where this machine has it: readers of PDF have only Latin letters of Western
+    Europe themselves."""
+    try:
+        font = TTFont("DejaVuSans", "DejaVuSans.ttf")
+    except TTFError:
+        return None
+    registerFont(font)
+    return font
+
+
+def _drawn(text: str) -> tuple[str, str]:
+    """A text as it can be drawn, and the font: what no font has is written in letters that look
+    alike, or "?". So are scripts that run from right to left, whose letters need joining."""
+    try:
+        text.encode("cp1252")
+    except UnicodeEncodeError:
+        font = _wide_font()
+        if font is not None and all(_is_drawn_alone(font, one) for one in text):
+            return text, "DejaVuSans"
+        return "".join(map(_look_alike, text)), "Helvetica"
+    return text, "Helvetica"
+
+
+def _is_drawn_alone(font: TTFont, character: str) -> bool:
+    leftward = unicodedata.bidirectional(character) in ("R", "AL")
+    return ord(character) in font.face.charToGlyph and not leftward
+
+
+def _look_alike(character: str) -> str:
+    try:
+        character.encode("cp1252")
+    except UnicodeEncodeError:
+        found = transliterate.to_gsm(character)
+        return found if found.isascii() else "?"
+    return character
+
+
 def _pdf(lines: Lines, user: str) -> bytes:
-    style = getSampleStyleSheet()["BodyText"]
-    style.fontSize, style.leading = 9, 11
+    plain = getSampleStyleSheet()["BodyText"]
+    plain.fontSize, plain.leading = 9, 11
 
     def paragraph(text: str) -> Paragraph:
+        text, font = _drawn(text)
+        style = ParagraphStyle(font, plain, fontName=font)
         escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         return Paragraph(escaped, style)
 

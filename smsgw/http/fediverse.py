@@ -30,7 +30,7 @@ class Fediverse:
 
     def __init__(self, config: Config, reactor: Any, trust: Any = None) -> None:
         """``trust`` is whose certificates are taken, None: the platform's."""
-        self._url = config.aaisp.fediverse_url
+        self._url = config.aaisp.fediverse_base_url
         self._token = config.aaisp.fediverse_token
         self._outgoing = Outgoing(reactor, trust)
         self._under_way = UnderWay(reactor)

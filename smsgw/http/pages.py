@@ -153,6 +153,10 @@ class Pages:
             return self._octets(request, message.multimedia, rest)
         except Missing:
             return self._not_there()
+        except OSError as error:
+            _log.error("message {id}: its page: {why}", id=message.id, why=str(error))
+            headers = [*_HEADERS, (b"Retry-After", b"60"), (b"Cache-Control", b"no-store")]
+            return Response(503, b"Please try again in a minute.\n", headers=headers)
 
     def _not_there(self) -> Response:
         return Response(404, self._gone, _HTML, [*_HEADERS, (b"Cache-Control", b"no-store")])

@@ -36,7 +36,8 @@ _REPLACE = (
 )
 _LATE_MS = 5 * 60_000  # a clock that goes slow is no fault of sendtime
 _REPORT_LONGEST = 1000  # characters; each message keeps it
-_NUMBER = re.compile(r"[^0-9+]")
+# What people put between digits. A letter is none of it: without it the number would be another.
+_BETWEEN = re.compile(r"[\s()./-]")
 
 QUEUED, PARTIALLY, UNAUTHORISED, DESTINATION, SEND_TIME, CREDIT, UNDEFINED = 0, 1, 2, 3, 4, 5, 9
 DESCRIPTIONS = {
@@ -284,7 +285,7 @@ class RelaySending:
 
 def _split(text: str) -> list[str]:
     """The destinations, once each; what people put between digits is left out."""
-    entries = (_NUMBER.sub("", one) or one.strip() for one in text.split(","))
+    entries = (_BETWEEN.sub("", one) or one.strip() for one in text.split(","))
     return list(dict.fromkeys(one for one in entries if one))
 
 

@@ -218,13 +218,13 @@ class Front:
         return self._finished(self._wrong(failure, request), request)
 
     def _wrong(self, failure: Failure, request: Request) -> Response:
-        """A parameter that was found wrong only later, or a store that does not answer; whatever
-        else is our own fault."""
+        """A parameter that was found wrong only later, or a store, disk or bucket that does not
+        do what it is asked; whatever else is our own fault."""
         error = failure.value
         form = wanted(request, suffixed(request.path.rstrip("/"))[1])
         if isinstance(error, ParameterError):
             return self.refusal(error.refusal, form)
-        if not isinstance(error, (StoreFailed, Unavailable, DBAPIError)):
+        if not isinstance(error, (StoreFailed, Unavailable, DBAPIError, OSError)):
             failure.raiseException()
         why = str(getattr(error, "orig", None) or error).partition("\n")[0]
         _log.error(

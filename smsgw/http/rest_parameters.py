@@ -32,6 +32,8 @@ _PLAIN_DESTINATION = re.compile(r"[1-9]\d{2,14}", re.ASCII)
 _INTERNATIONAL = re.compile(r"[1-9]\d{10,14}", re.ASCII)
 MAX_SUBJECT = 200
 MAX_URL = 2_000
+# The + of an offset that a form was not encoded for, and made a blank of.
+_LOST_PLUS = re.compile(r"(?<=:\d\d) (?=\d\d:?\d\d$)", re.ASCII)
 # Parameters that make a message an MMS (spec 4.3), and those that only an SMS can have.
 OF_MMS = ("file", "mediaUrl", "subject")
 _OF_SMS = ("flash", "dcs", "udh")
@@ -241,7 +243,7 @@ def _octets(
 def _time(name: str, text: str) -> int:
     """Milliseconds since 1970 of an ISO 8601 time, UTC unless it says otherwise."""
     try:
-        at = datetime.fromisoformat(text)
+        at = datetime.fromisoformat(_LOST_PLUS.sub("+", text))
         if at.tzinfo is None:
             at = at.replace(tzinfo=UTC)
         ms = int(at.timestamp() * 1000)

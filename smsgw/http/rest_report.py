@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -43,6 +44,8 @@ COLUMNS = (
 )
 # What a spreadsheet would take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# What readers of CSV stop at; messages of octets have it.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BLOCKED = (51, 52, 55)
 
 
@@ -215,6 +218,7 @@ def status_of(message: Message, code: int) -> str:
 
 
 def _cell(value: object) -> object:
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return "'" + value
-    return value
+    if not isinstance(value, str):
+        return value
+    shown = _CONTROLS.sub("\ufffd", value)
+    return "'" + shown if shown.startswith(_FORMULA) else shown

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
-from smsgw.provisioning.targets import NULL, SMPP, Target, action_target, mailbox
+from smsgw.provisioning.targets import MM4, NULL, SMPP, Target, action_target, mailbox
 from smsgw.provisioning.values import VISIBLE, email, keyword, sender, url
 from smsgw.toml import Reader, choice, custom, forms, integer, secret, tables_of, text
 from smsgw.toml.lines import Path
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from smsgw.provisioning.accounts import Account
 
 _HTTP = ("SMS-MO-HTTP", "SMS-DLR-HTTP", "SMS-CDA-HTTP", "MMS-MO-HTTP", "MMS-DLR-HTTP")
-TYPES = (*_HTTP, "SMPP", "EMAIL", "NULL")
-_UNSERVED = {"MM4": '"MM4" actions are not served by this release'}
+TYPES = (*_HTTP, "SMPP", "MM4", "EMAIL", "NULL")
 MOST = 20  # actions of a route
 _ENDINGS = {"mo": "-MO-HTTP", "receipt": "-DLR-HTTP", "progress": "-CDA-HTTP"}
 
@@ -24,7 +23,7 @@ _ENDINGS = {"mo": "-MO-HTTP", "receipt": "-DLR-HTTP", "progress": "-CDA-HTTP"}
 class Action:
     """One thing that is done with an MO or a report."""
 
-    type: str = field(metadata=choice(*TYPES, unserved=_UNSERVED))
+    type: str = field(metadata=choice(*TYPES))
     url: str = field(default="", metadata=custom(url))  # of the types with HTTP
     method: str = field(default="POST", metadata=choice("GET", "POST"))
     format: str = field(default="form", metadata=choice("form", "json", "xml"))
@@ -57,6 +56,8 @@ def target_of(action: Action, event: str, kind: str) -> Target | None:
         return None
     if action.type == "SMPP":
         return SMPP
+    if action.type == "MM4":
+        return MM4
     return mailbox(action.to) if action.type == "EMAIL" else None
 
 

@@ -4,7 +4,7 @@ kind smtp."""
 from typing import Any
 
 from smsgw.provisioning.values import SMPP_PASSWORD
-from smsgw.toml import Reader, shown
+from smsgw.toml import Reader, shown, tables_of
 from smsgw.toml.lines import Path
 
 _LOGIN_ONLY = ("identify", "host", "port", "domain")
@@ -51,7 +51,7 @@ def check_smpp_carrier(reader: Reader, table: dict[str, Any], path: Path) -> Non
 
 
 def check_targets(reader: Reader, account: dict[str, Any], path: Path) -> None:
-    """That a number whose messages go to the account's MMSC has one."""
+    """That an account whose numbers or routes bring messages to its MMSC has one."""
     logins = account.get("credential")
     named = any(
         isinstance(one, dict) and one.get("kind") == "smtp" and one.get("domain")
@@ -67,6 +67,14 @@ def check_targets(reader: Reader, account: dict[str, Any], path: Path) -> None:
                 '"mm4" needs an MMSC; add domain (and host) to a [[account.credential]] of kind '
                 "smtp",
             )
+    for n, route in tables_of(account, "route"):
+        for k, action in tables_of(route, "actions"):
+            if action.get("type") == "MM4" and not named:
+                reader.fault(
+                    (*path, "route", n, "actions", k, "type"),
+                    '"MM4" needs an MMSC; add domain (and host) to a [[account.credential]] of '
+                    "kind smtp",
+                )
 
 
 def check_login(reader: Reader, table: dict[str, Any], path: Path) -> None:

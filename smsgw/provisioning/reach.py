@@ -52,8 +52,8 @@ class Reach:
             return self.url_fault("aaisp", target.address)
         if target.kind == "toot" and not self.toots:
             return (
-                f"{shown(text)} cannot be posted to; the configuration needs fediverse_url and "
-                "fediverse_token in [aaisp]"
+                f"{shown(text)} cannot be posted to; the configuration needs fediverse_base_url "
+                "and fediverse_token in [aaisp]"
             )
         return ""
 

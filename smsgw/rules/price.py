@@ -84,8 +84,9 @@ class Coverage(NamedTuple):
 def coverage(form: PriceList, networks: Iterable[Network], currency: str) -> list[Coverage]:
     """A price list for people: one line for each price, by country, operator and network.
 
-    A price of a whole country has the operator "Rest" and no MNC; one of leading digits has them in
-    place of the operator, and the country of the networks that they belong to if it is one country.
+    A price of a whole country, or of all others, has the operator "Rest" and no MNC; one of leading
+    digits has them in place of the operator, and the country of the networks that they belong to if
+    it is one country.
     ``currency`` is the account's.
     """
     networks = list(networks)
@@ -104,7 +105,7 @@ def _line(
 ) -> Coverage:
     if entry.prefix is not None:
         country = _country(entry.prefix, networks)
-        operator = f"+{entry.prefix}" if entry.prefix else ""
+        operator = f"+{entry.prefix}" if entry.prefix else REST
     elif entry.mnc:
         network = by_code.get((entry.mcc, entry.mnc))
         country = countries.get(entry.mcc, "")

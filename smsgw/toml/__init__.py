@@ -10,7 +10,7 @@ faults of a file are collected, so that one run shows everything there is to men
 
 import re
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -140,16 +140,11 @@ def flag() -> dict[str, Any]:
     return _check(check)
 
 
-def choice(*allowed: str | bool, unserved: dict[str, str] | None = None) -> dict[str, Any]:
-    """One of ``allowed``.
-
-    ``unserved`` are values that are known but not served, each with the reason.
-    """
+def choice(*allowed: str | bool) -> dict[str, Any]:
+    """One of ``allowed``."""
     right = choices(allowed)
 
     def check(value: Any) -> str | bool:
-        if isinstance(value, str) and unserved and value in unserved:
-            raise Wrong(f"{unserved[value]}; it must be {right}")
         for one in allowed:
             if type(one) is type(value) and one == value:
                 return one
@@ -210,6 +205,7 @@ class Reader:
         A syntax error leaves ``table`` empty and is a fault.
         """
         self._file = file
+        self.dots = False  # whether a dot may stand for the _ in a key
         self._faults: list[tuple[int, Path, str]] = []
         self._positions: dict[Path, int] = {}
         self.table: dict[str, Any] = {}
@@ -278,15 +274,31 @@ class Reader:
         fields = {field.name: field for field in every if field.init}
         before = len(self._faults)
         values: dict[str, Any] = {}
-        for key, value in table.items():
-            if key not in fields or not fields[key].metadata:
-                self.unknown((*path, key), [name for name in fields if fields[name].metadata])
+        for key, value, place in self._keys(table, fields, path):
+            if len(place) > len(path) + 1 and key in table:
+                self.fault(place, f"given twice; leave out this or {key}")
                 continue
-            values[key] = self._value(fields[key].metadata, value, (*path, key))
+            if key not in fields or not fields[key].metadata:
+                self.unknown(place, [name for name in fields if fields[name].metadata])
+                continue
+            values[key] = self._value(fields[key].metadata, value, place)
         for name, field in fields.items():
             if field.default is attrs.NOTHING and name not in table:
                 self.fault(path, f"{name} is missing; add {name} = ... (see the sample in etc/)")
         return cls(**values) if len(self._faults) == before else None
+
+    def _keys(
+        self, table: dict[str, Any], names: Collection[str], path: Path
+    ) -> Iterator[tuple[str, Any, Path]]:
+        """The keys of a table with their values and places; with ``dots``, ``retry.count`` is the
+        name ``retry_count``."""
+        for key, value in table.items():
+            inner = value if self.dots and isinstance(value, dict) and key not in names else {}
+            if inner and all(f"{key}_{one}" in names for one in inner):
+                for one in inner:
+                    yield f"{key}_{one}", inner[one], (*path, key, one)
+            else:
+                yield key, value, (*path, key)
 
     def unknown(self, path: Path, known: Sequence[str]) -> None:
         """Keep the fault of a key that its table does not have."""

@@ -10,7 +10,7 @@ from smsgw.flow.targets import told
 from smsgw.message import Direction, Message
 from smsgw.provisioning import Account
 from smsgw.provisioning.actions import Action, ActionRoute, action_of
-from smsgw.provisioning.targets import SMPP
+from smsgw.provisioning.targets import MM4, SMPP
 from smsgw.queues import Kind
 from smsgw.store.outstanding import Outstanding, of_message
 from tests.flow.journey import provisioned
@@ -76,6 +76,15 @@ def test_a_route_without_an_action_for_the_event_is_not_meant() -> None:
     [receipt] = targets_for(an_mt(), acme, Kind.RECEIPT) or []
     [progress] = targets_for(an_mt(), acme, Kind.PROGRESS) or []
     assert (receipt.address, progress.address) == ("http://h/3", "http://h/c")
+
+
+def test_mm4_brings_messages_to_the_accounts_mmsc() -> None:
+    """E-D21: those that it receives; reports are for URLs."""
+    acme = account(ActionRoute(1, code=CODE, actions=[Action("MM4"), http("MO")]))
+    found = targets_for(an_mo(), acme, Kind.MO)
+    assert found is not None
+    assert found[0] is MM4
+    assert targets_for(an_mt(), acme, Kind.RECEIPT) is None
 
 
 def test_null_brings_it_nowhere() -> None:

@@ -95,6 +95,12 @@ def test_status_of_each_fault(site: Site) -> None:
     assert send(site, username="onlynumbers") == said(2)
     assert send(site, destination=f"{HANDSET},12025550123") == said(1, 1)
     assert send(site, destination="abc") == said(3)
+    # Not the number that is left when the letter is taken out.
+    assert send(site, destination=HANDSET[:5] + "x" + HANDSET[5:]) == said(3)
+    assert send(site, destination=HANDSET[:5] + "\u0664" + HANDSET[5:]) == said(3)
+    assert send(
+        site, destination=f"+{HANDSET[:2]} ({HANDSET[2:6]}) {HANDSET[6:9]}-{HANDSET[9:]}"
+    ) == said(0, 1)
     assert send(site, destination="12025550123") == said(3)
     assert send(site, destination=None) == said(3)
     assert send(site, sendtime="tomorrow") == said(4)

@@ -61,7 +61,7 @@ class Posts(TestCase):
         sink.answers = answers or [self.server.answer]
         port = await sink.start()
         self.addCleanup(lambda: Deferred.fromCoroutine(sink.stop()))
-        aaisp = Aaisp(fediverse_url=f"http://127.0.0.1:{port}", fediverse_token=token)
+        aaisp = Aaisp(fediverse_base_url=f"http://127.0.0.1:{port}", fediverse_token=token)
         self.fediverse = Fediverse(Config(aaisp=aaisp), self.world)
         self.addCleanup(self.fediverse.stop)
 

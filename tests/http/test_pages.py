@@ -33,6 +33,7 @@ class Shop:
 
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
+        self.away = False
 
     def keep(self, type: str, name: str, octets: bytes) -> Media:
         """One more."""
@@ -42,6 +43,8 @@ class Shop:
 
     def get(self, digest: str) -> Deferred[bytes]:
         """See ``MediaStore``."""
+        if self.away:
+            return fail(OSError("bucket media: not reached"))
         return succeed(self.kept[digest]) if digest in self.kept else fail(Missing(digest))
 
     def read(self, digest: str, start: int, count: int) -> Deferred[bytes]:
@@ -241,6 +244,18 @@ class Counting(PagesCase):
         self.broken = True
         assert self.ask(f"/m/{TOKEN}")[0] == 200
         self.broken = False
+        assert self.ask(f"/m/{TOKEN}")[0] == 200
+        assert self.reads == [NOW]
+
+    def test_page_that_cannot_be_shown_now_is_not_read(self) -> None:
+        """While the media store is not reached: 503, and not that the message is gone."""
+        self.shop.away = True
+        status, headers, body = self.ask(f"/m/{TOKEN}")
+        assert (status, headers["retry-after"]) == (503, "60")
+        assert headers["content-security-policy"] == CSP
+        assert b"not reached" not in body
+        assert self.reads == []
+        self.shop.away = False
         assert self.ask(f"/m/{TOKEN}")[0] == 200
         assert self.reads == [NOW]
 

@@ -417,11 +417,13 @@ class Parameters(SynchronousTestCase):
             )
 
     def test_schedule_is_iso_8601(self) -> None:
-        """UTC unless it says otherwise."""
+        """UTC unless it says otherwise; a + that a form made a blank of is one."""
         for text in (
             "2026-03-14T10:15:02Z",
             "2026-03-14T10:15:02",
             "2026-03-14T11:15:02+01:00",
+            "2026-03-14T11:15:02 01:00",
+            "2026-03-14 10:15:02",
             "20260314T101502Z",
         ):
             assert self.api.sent(scheduleTime=text).schedule_at == SUBMITTED, text

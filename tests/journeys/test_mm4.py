@@ -567,6 +567,26 @@ class BroughtTests(Mm4Case):
         return self.gateway.is_up("north")
 
 
+class ActionTests(Mm4Case):
+    """A route of the account in place of its number's targets."""
+
+    def targets(self) -> str:
+        """Nowhere, were it not for the route."""
+        return '["null"]'
+
+    def of_account(self) -> str:
+        """The route."""
+        return f'[[account.route]]\nsequence = 1\ncode = "{NUMBER}"\nactions = [{{ type = "MM4" }}]'
+
+    async def test_e_d21_mm4_action(self) -> None:
+        """E-D21: brings what is sent to the number to the account's own MMSC."""
+        await self.begin()
+        assert code(await self.bring(forward(HANDSET, CARRIER_DOMAIN, NUMBER))) == 250
+        [got] = await self.customer.until(ForwardReq)
+        assert got.recipients == [at(NUMBER, CUSTOMER_DOMAIN)]
+        assert GIF in [part.content for part in got.parts]
+
+
 class SessionTests(Mm4Case):
     """A number whose messages go to SMPP sessions."""
 

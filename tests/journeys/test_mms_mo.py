@@ -175,3 +175,22 @@ class Brought(Mm4Case):
             return results.get(("http", "refused")) == results.get(("email", "refused")) == 1
 
         await until_asked(given_up, "both given up")
+
+    async def test_media_that_cannot_be_read_now_are_read_later(self) -> None:
+        """A disk or bucket that fails delays the delivery; it does not end it (I1)."""
+        await self.begun('["URL/in?", "alice@example.com"]')
+        media = self.gateway.media
+
+        def broken(digest: str) -> bytes:
+            raise OSError(5, "Input/output error")
+
+        media.get_here = broken  # type: ignore[method-assign]
+        await self.bring_one()
+
+        async def put_off() -> bool:
+            results = self.gateway.deliveries.results
+            return results.get(("http", "failed")) == results.get(("email", "failed")) == 1
+
+        await until_asked(put_off, "both put off")
+        assert not self.sink.requests
+        assert not self.post.mails

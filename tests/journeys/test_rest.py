@@ -285,6 +285,13 @@ class Reports(RestScene):
         assert await self.refused(f"{path}?maxRows=101") == (400, 1012)
         assert await self.refused(f"{path}?startDate=soon") == (400, 1012)
 
+    async def test_octets_are_text_to_readers_of_csv(self) -> None:
+        """F-11: what readers stop at, a NUL above all, is shown as U+FFFD; line ends stay."""
+        await self.begin()
+        await self.send(messageText="61000a62", dcs=4)
+        [row] = await self.rows("/20100101/sms/report/?messageType=MT")
+        assert row["messageText"] == "a\ufffd\nb"
+
     async def rows(self, path: str, login: str = "acme") -> list[dict[str, str]]:
         """The report, read as CSV."""
         status, body = await self.curl(path, login=login)

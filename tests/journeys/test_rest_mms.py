@@ -17,6 +17,7 @@ from unittest.mock import patch
 
 import pytest
 from PIL import Image
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutputAndValue
 
@@ -214,6 +215,23 @@ class Attachments(MmsScene):
             assert words in detail
         plain = ["-H", "Content-Type: application/json", "-d", "x" * 70_000]
         assert (await self.error(*plain))[:2] == (413, 1014)
+
+    async def test_media_that_cannot_be_kept_now_are_1051_with_503(self) -> None:
+        """I1: a full disk, or a bucket that is not reached, accepts nothing, and says so."""
+        await self.begin_linked()
+        media = self.gateway.media
+        put = media.put
+
+        def full(content: bytes) -> Deferred[str]:
+            return fail(OSError(28, "No space left on device"))
+
+        media.put = full  # type: ignore[assignment,method-assign]
+        status, code, detail = await self.error(*self.form(str(self.picture)))
+        assert (status, code) == (503, 1051), detail
+        assert "space" not in detail
+        assert not list(self.media_folder().glob("??/*"))
+        media.put = put
+        assert (await self.sent(str(self.picture)))["code"] == 10
 
     async def test_account_without_mms_is_1033(self) -> None:
         """4.1: it is no part of the contract."""

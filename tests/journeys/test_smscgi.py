@@ -77,7 +77,7 @@ class SmsCgiTest(Scene):
             aaisp=Aaisp(
                 allow_private_callbacks=True,
                 mail_progress=True,
-                fediverse_url=f"http://127.0.0.1:{self.sink_port}",
+                fediverse_base_url=f"http://127.0.0.1:{self.sink_port}",
                 fediverse_token="token",
             ),
         )

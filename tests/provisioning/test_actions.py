@@ -44,7 +44,8 @@ def test_a_route_with_all_its_keys() -> None:
     ("action", "said"),
     [
         ('type = "SMS-MO-HTTP"', "url is missing; an action of type SMS-MO-HTTP needs it"),
-        ('type = "MM4"', '"MM4" actions are not served by this release'),
+        ('type = "MM4"', '"MM4" needs an MMSC; add domain (and host)'),
+        ('type = "MM4", url = "https://h/"', "an action of type MM4 has no such key"),
         ('type = "EMAIL"', "to is missing; an action of type EMAIL needs an address"),
         ('type = "NULL", url = "https://h/"', "an action of type NULL has no such key"),
         (HTTP + ', to = "a@b.example"', "only an action of type EMAIL has one"),

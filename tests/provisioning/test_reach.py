@@ -45,7 +45,7 @@ FAULTS = [
     "internet; it must be a public address, unless the configuration has allow_private_callbacks "
     "in [aaisp]",
     'p.toml:11: account.number.targets: "+@alice@social.example.com" cannot be posted to; the '
-    "configuration needs fediverse_url and fediverse_token in [aaisp]",
+    "configuration needs fediverse_base_url and fediverse_token in [aaisp]",
     'p.toml:16: account.number.detail: "http://localhost/in" is this machine; it must be a public '
     "address, unless the configuration has allow_private_callbacks in [aql]",
 ]
@@ -67,7 +67,7 @@ def test_each_fault_names_the_place_and_the_setting() -> None:
 
 def test_settings_take_the_faults_away() -> None:
     """Each dialect's setting those of its own callbacks."""
-    toots = {"fediverse_url": "https://social.example.com", "fediverse_token": "t"}
+    toots = {"fediverse_base_url": "https://social.example.com", "fediverse_token": "t"}
     aaisp = Aaisp(allow_private_callbacks=True, **toots)  # type: ignore[arg-type]
     aql = Aql(allow_private_callbacks=True)
     aerialink = Aerialink(allow_private_callbacks=True)

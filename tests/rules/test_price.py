@@ -152,7 +152,7 @@ COVERAGE = [
     (Price("0.02", mcc="234"), "United Kingdom,Rest,234,,0.02,EUR,"),
     (Price("0.05", "4478"), "United Kingdom,+4478,,,0.05,EUR,"),
     (Price("0.05", "33612"), "France,+33612,,,0.05,EUR,"),
-    (Price("0.09", ""), ",,,,0.09,EUR,"),
+    (Price("0.09", ""), ",Rest,,,0.09,EUR,"),
     (Price("0.09", "49"), ",+49,,,0.09,EUR,"),
 ]
 
@@ -169,8 +169,8 @@ def test_a_coverage_list_is_in_the_order_of_countries_with_the_rest_at_the_end()
     form = PriceList("gold", [price for price, _ in COVERAGE])
     rows = [(row.country, row.operator) for row in coverage(form, NETWORKS, "EUR")]
     assert rows == [
-        ("", ""),
         ("", "+49"),
+        ("", "Rest"),
         ("France", "+33612"),
         ("United Kingdom", "+4478"),
         ("United Kingdom", "O2"),

@@ -5,6 +5,9 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import ITLSTransport
+from twisted.internet.testing import StringTransport
+from zope.interface import alsoProvides
 
 from smsgw.smtp.connection import DATA_S, RECIPIENTS
 from smsgw.smtp.line import ERRORS, IDLE_S
@@ -118,6 +121,56 @@ def test_mail_is_handed_on_whole_and_answered_then() -> None:
     told.callback(Reply(250, "2.0.0", "3f0c9b1e"))
     assert client.answer() == "250 2.0.0 3f0c9b1e\n250 2.0.0 Ok"
     assert server.factory.accepted == 1
+
+
+def test_answers_to_commands_that_came_together_go_together() -> None:
+    """PIPELINING: one write for all of them, before a step that takes time and after it."""
+    server = Server()
+    told: Deferred[Reply] = Deferred()
+    server.box.answer = lambda: told
+    client = server.connect()
+    writes: list[bytes] = []
+    written = client.transport.write
+
+    def write(octets: bytes) -> None:
+        writes.append(octets)
+        written(octets)
+
+    client.transport.write = write  # type: ignore[method-assign]
+    client.send(
+        f"EHLO x\r\nMAIL FROM:<{FROM}>\r\nRCPT TO:<{NUMBER}>\r\nDATA\r\n"
+        "Subject: x\r\n\r\nhi\r\n.\r\nNOOP\r\nRSET\r\nQUIT\r\n".encode()
+    )
+    [first] = writes
+    assert first.startswith(b"250-")
+    assert first.endswith(b"354 End with <CRLF>.<CRLF>\r\n")
+    told.callback(Reply(250, "2.0.0", "kept"))
+    codes = [line[:3] for line in b"".join(writes[1:]).split(b"\r\n")]
+    assert codes == [b"250", b"250", b"250", b"221", b""]
+    assert len(writes) == 3
+    assert client.closed
+
+
+class _Tls(StringTransport):
+    """A transport that may become TLS: what had been written by then."""
+
+    before = b""
+
+    def startTLS(self, context: object, normal: bool = True) -> None:
+        self.before = self.value()
+
+
+def test_answers_before_tls_go_out_in_clear() -> None:
+    """EHLO and STARTTLS in one write: both are answered before the handshake begins (RFC 3207)."""
+    client = Server(tls=object()).connect()
+    transport = _Tls(peerAddress=client.transport.getPeer())
+    alsoProvides(transport, ITLSTransport)
+    client.transport = client.protocol.transport = transport
+    client.protocol.dataReceived(b"EHLO x\r\nSTARTTLS\r\n")
+    assert transport.before.endswith(b"\r\n220 2.0.0 Ready to start TLS\r\n")
+    assert transport.value() == transport.before
+    client.answer()
+    assert client.say("NOOP").startswith("250")
 
 
 def test_pipelined_mails_are_answered_in_order() -> None:
