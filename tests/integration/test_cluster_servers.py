@@ -98,7 +98,7 @@ def test_postgresql_takes_the_example(files: Path) -> None:
         assert server.sql(faults) == []
         assert server.sql("SELECT error FROM pg_hba_file_rules WHERE error IS NOT NULL") == []
         ours = server.sql("SELECT count(*) FROM pg_hba_file_rules WHERE type = 'hostssl'")
-        assert ours == [(2,)]
+        assert ours == [(3,)]
         assert server.sql("SHOW synchronous_standby_names") == [("ANY 1 (db_a, db_b, db_c)",)]
         assert server.sql("SHOW ssl") == [("on",)]
 

@@ -43,7 +43,9 @@ def test_each_node_has_a_valid_configuration(name: str, address: str) -> None:
     assert config.store.url.startswith("postgresql+psycopg://")
     broker = parse_address(config.broker.url)
     assert broker.tls
-    assert [host for host, _ in broker.hosts] == ["mq-a", "mq-b", "mq-c"]
+    hosts = [host for host, _ in broker.hosts]
+    assert sorted(hosts) == ["mq-a", "mq-b", "mq-c"]
+    assert hosts[0] == f"mq-{name}"  # each begins with its own, so that not all are on one
     for listener in (config.smpp.listen[0], config.http, config.smtp):
         assert listener.proxy
         assert listener.proxy_from == PROXIES
@@ -62,6 +64,7 @@ def test_nodes_differ_in_name_number_and_addresses_only() -> None:
         own = text(f"{name}.toml").replace(NODES[name], "ADDRESS")
         own = re.sub(r"^number = \d+", "number = N", own, flags=re.MULTILINE)
         own = re.sub(rf'/smsgw/{name}(?=[/".])', "/smsgw/NAME", own)
+        own = re.sub(r"@mq-[a-c],mq-[a-c],mq-[a-c]/", "@BROKERS/", own)
         own = own.replace(f'name = "{name}"', "NAME")
         return own.replace(f"Node {name} of", "Node NAME of")
 
@@ -179,6 +182,18 @@ def test_definitions_are_of_the_virtual_host_that_gateways_use() -> None:
     assert document["vhosts"] == [{"name": vhost}]
     assert [one["vhost"] for one in document["policies"]] == [vhost]
     assert "users" not in document
+
+
+def test_standbys_go_by_the_names_that_commits_wait_for() -> None:
+    """cluster_name, which is a standby's name to the primary, is told for each of those in
+    synchronous_standby_names: with another one, every commit would wait for ever."""
+    written = text("postgresql.conf")
+    awaited = re.findall(r"^synchronous_standby_names = 'ANY 1 \((.*)\)'$", written, re.MULTILINE)
+    names = awaited[0].split(", ")
+    hosts = re.findall(r"^primary_conninfo = 'host=(\S+) ", written, re.MULTILINE)
+    assert hosts[0].replace("-", "_").split(",") == names
+    for name in names:
+        assert f"'{name}'" in written.replace(awaited[0], "")
 
 
 def test_the_manual_names_every_file_of_the_example() -> None:
