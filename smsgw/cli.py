@@ -15,6 +15,7 @@ from smsgw.commands.operators import token
 from smsgw.commands.provision import apply, hash_password_command
 from smsgw.commands.queues import nodes, queues
 from smsgw.commands.routes import route
+from smsgw.commands.sessions import sessions
 from smsgw.commands.trace import trace
 from smsgw.commands.watch import audit, health
 
@@ -46,6 +47,7 @@ for _one in (
     carriers,
     queues,
     nodes,
+    sessions,
     lists,
     list_group,
     route,

@@ -24,8 +24,9 @@ from smsgw.http.site import Request, Response, Site
 from smsgw.identities import first_of, to_guid, to_hex
 from smsgw.message import Acknowledgement, Message, MessageState
 from smsgw.operate import statement
+from smsgw.operate.node_views import CarrierView
 from smsgw.operate.offline import OfflineOperator
-from smsgw.operate.operator import CarrierView, Sent
+from smsgw.operate.operator import Sent
 from smsgw.operate.remote import RemoteOperator, admin_endpoint
 from smsgw.operate.views import message_view, parse_id
 from smsgw.rules import money as money_rules

@@ -11,7 +11,7 @@ then another one may have it. Once it finds its row gone it was declared dead. T
 writes is taken (``store.nodes.bury``, ``store.postgresql``), so it ends.
 """
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Sequence, Set
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
@@ -20,7 +20,7 @@ from twisted.logger import Logger
 
 from smsgw.store import nodes
 from smsgw.store.journal import Journal, StoreFailed
-from smsgw.store.nodes import Fenced, NodeRow
+from smsgw.store.nodes import Fenced, LinkRow, NodeRow
 
 _log = Logger()
 
@@ -59,7 +59,7 @@ class Registry:
         self.buried: Callable[[NodeRow], object] = lambda row: None
         self.fenced: Callable[[], object] = lambda: None
         # What the beat tells and asks for.
-        self.links: Callable[[], Mapping[str, int]] = dict
+        self.links: Callable[[], Sequence[LinkRow]] = tuple
         self.wanted: Callable[[], Set[str]] = set
         self._signs: dict[int, tuple[int, int, float]] = {}  # incarnation, seen_at, since when
         self._seen = 0.0  # the last beat of this node
@@ -77,6 +77,10 @@ class Registry:
     def is_up(self, carrier: str) -> bool:
         """True if another living node has a link of the carrier up."""
         return any(row.carriers.get(carrier) for n, row in self.alive.items() if n != self.number)
+
+    def others(self) -> list[NodeRow]:
+        """The other living nodes, by number."""
+        return [row for n, row in sorted(self.alive.items()) if n != self.number]
 
     def on_change(self, callback: Callable[[], object]) -> None:
         """``callback`` is called when nodes came or went, or leases moved."""
@@ -105,7 +109,7 @@ class Registry:
 
     async def beat(self) -> None:
         """Gives a sign of life, and looks for those of the others."""
-        links, wanted, row = dict(self.links()), set(self.wanted()), self.row
+        links, wanted, row = [*self.links()], set(self.wanted()), self.row
         try:
             told = await self._journal.run(
                 lambda c: nodes.beat(c, row.number, row.incarnation, links, wanted)

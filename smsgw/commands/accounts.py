@@ -11,7 +11,8 @@ import click
 from smsgw.commands.asking import Fault, ask, operator_of, user, utf8
 from smsgw.commands.showing import json_option, print_json, show_list, time_of
 from smsgw.operate import statement as statements
-from smsgw.operate.operator import AccountView, BalanceView, Operator
+from smsgw.operate.account_views import AccountView, BalanceView
+from smsgw.operate.operator import Operator
 from smsgw.text.sheets import cell
 
 

@@ -1,14 +1,14 @@
 """``smsgw trace``: the PDUs of live SMPP sessions, for people and for Wireshark."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from typing import BinaryIO
 
 import click
 import msgspec
 
-from smsgw.commands.asking import Fault, operator_of, utf8
+from smsgw.commands.asking import Fault, ask, operator_of, utf8
 from smsgw.operate.operator import Unavailable
 from smsgw.operate.remote import RemoteOperator
 from smsgw.operate.wire_views import LONGEST_S, SECONDS, WireView
@@ -83,7 +83,21 @@ def _watched(
     """What is to be seen, once the gateway copies."""
     found = operator.watch(name, kind, seconds, text)
     click.echo(f"watching {name} for {seconds} s", err=True)
+    # The traffic of other nodes is not seen; whoever looks for it is to know where it is.
+    with suppress(Fault):
+        there = _elsewhere(operator, name, kind)
+        if there:
+            click.echo(f"smsgw: it has sessions at {', '.join(there)}: trace there", err=True)
     return found
+
+
+def _elsewhere(operator: RemoteOperator, name: str, kind: str) -> list[str]:
+    """Other nodes that have sessions of an account, or links to a carrier."""
+    sessions = operator.sessions
+    known = ask(sessions.page(name, "", "")) if kind != "carrier" else []
+    if kind == "carrier" or not (kind or known):
+        known = ask(sessions.page("", name, ""))
+    return sorted({f"node {one.node} ({one.node_name})" for one in known if not one.here})
 
 
 def line_of(one: WireView) -> str:

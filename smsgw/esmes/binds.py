@@ -7,6 +7,7 @@ still there, and only those that answer keep the new one out (W-D2).
 """
 
 from collections.abc import Callable, Iterable
+from itertools import count
 
 from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.logger import Logger
@@ -17,6 +18,7 @@ from smsgw.login import Login
 from smsgw.refusals import Reason, Refusal
 from smsgw.rules.tables import Tables
 from smsgw.smpp.esme import EsmeSession
+from smsgw.store.sessions import SessionRow
 
 _log = Logger()
 
@@ -37,6 +39,9 @@ class Binds:
         self._now = now
         self._sessions: dict[str, set[EsmeSession]] = {}  # by system_id
         self.spread: Spread | None = None  # if sessions at other nodes count as well
+        # Where there are no others: the number of each session, and since when (s since 1970).
+        self._numbers: dict[EsmeSession, tuple[int, float]] = {}
+        self.allot: Callable[[], int] = count(1).__next__  # gives a number, each one once
         self._broken: dict[str, float] = {}  # account -> when it last lost a connection
         self.probed = 0  # sessions that were asked whether they are still there
         self.early = 0  # binds within RECONNECT_S after a broken connection (L-D5)
@@ -104,10 +109,13 @@ class Binds:
     def bound(self, session: EsmeSession) -> None:
         """A session counts from now on."""
         self._sessions.setdefault(session.login.credential, set()).add(session)
+        if self.spread is None:
+            self._numbers[session] = self.allot(), self._now()
 
     def unbound(self, session: EsmeSession) -> None:
         """A session counts no more."""
         login = session.login
+        self._numbers.pop(session, None)
         if self.spread is not None:
             self.spread.leave(session)
         sessions = self._sessions.get(login.credential)
@@ -128,6 +136,24 @@ class Binds:
     def all(self) -> list[EsmeSession]:
         """All bound sessions."""
         return [one for sessions in self._sessions.values() for one in sessions]
+
+    def rows(self, node: int) -> dict[EsmeSession, SessionRow]:
+        """The sessions of this node, as they are shown."""
+        if self.spread is not None:
+            return self.spread.rows
+        return {
+            one: SessionRow(
+                node,
+                number,
+                one.login.account,
+                one.login.credential,
+                one.profile.name,
+                one.bind_type,
+                one.peer,
+                int(since * 1000),
+            )
+            for one, (number, since) in self._numbers.items()
+        }
 
     def _most_transmitters(self, account: str) -> int:
         form = self._tables().accounts.get(account)

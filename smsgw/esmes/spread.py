@@ -44,7 +44,7 @@ class Spread:
         self._node = node
         self._allot = allot
         self._now = now
-        self._rows: dict[EsmeSession, SessionRow] = {}
+        self.rows: dict[EsmeSession, SessionRow] = {}  # of this node
         self._reviewed = 0.0
 
     def enter(
@@ -77,7 +77,7 @@ class Spread:
                 _log.error("esme {name}: not entered: {why}", name=login.credential, why=error)
                 return Refusal(Reason.STORE_FAILED)
             if entered:
-                self._rows[session] = row
+                self.rows[session] = row
                 # Its client may have gone meanwhile: then nobody says that it is unbound.
                 self._clock.callLater(0, self._bound_or_not, session, binds)
                 return None
@@ -91,7 +91,7 @@ class Spread:
 
     def leave(self, session: EsmeSession) -> None:
         """The session is no more."""
-        row = self._rows.pop(session, None)
+        row = self.rows.pop(session, None)
         if row is not None:
             done = self._journal.run(lambda c: sessions.leave(c, row.node, [row.serial]))
             done.addErrback(self._not_told)
@@ -105,5 +105,5 @@ class Spread:
         time. Raises ``StoreFailed``."""
         if self._clock.seconds() - self._reviewed >= _REVIEW_S:
             self._reviewed = self._clock.seconds()
-            rows = [*self._rows.values()]
+            rows = [*self.rows.values()]
             await self._journal.run(lambda c: sessions.reconcile(c, self._node, rows))

@@ -14,9 +14,10 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from smsgw.flow.awaited import normalise
 from smsgw.flow.decide import DEFAULT_VALIDITY_MS
 from smsgw.flow.inbound import Inbound
-from smsgw.flow.receipts import Receipts, normalise
+from smsgw.flow.receipts import Receipts
 from smsgw.flow.route import carrier_queue
 from smsgw.flow.send import Outlet
 from smsgw.flow.settle import Settlement
@@ -86,7 +87,8 @@ class CarrierSide:
         self.links: list[CarrierLink] = []
         # Makes one more; nobody's links are to be changed without it.
         self.make_link: Callable[[int], CarrierLink] | None = None
-        self._closing: list[Deferred[None]] = []  # links that are no more wanted
+        self._closing: list[Deferred[None]] = []  # links that are no more wanted, or bind anew
+        self._ending = False
         self._queue = carrier_queue(form.name)
         self._queues = queues
         self._receipts = receipts
@@ -195,8 +197,33 @@ class CarrierSide:
         self._closing.remove(closing)
         self._outlets.pop(link, None)
 
+    def outstanding_of(self, link: CarrierLink) -> int:
+        """Submits not settled yet on one link."""
+        outlet = self._outlets.get(link)
+        return outlet.outstanding if outlet is not None else 0
+
+    def rebind(self, name: str) -> bool:
+        """Unbinds the link of this name in order, and then binds it again; False if there is none,
+        or it is not up."""
+        link = next((one for one in self.links if one.name == name and one.up), None)
+        outlet = self._outlets.get(link) if link is not None else None
+        if link is None or outlet is None:
+            return False
+        self._queues.unsubscribe(self._queue, outlet)
+        closing = link.stop()
+        self._closing.append(closing)
+
+        def again(_: object) -> None:
+            self._closing.remove(closing)
+            if link in self.links and not self._ending:
+                link.start()
+
+        closing.addBoth(again)
+        return True
+
     def stop(self) -> Deferred[None]:
         """Unbinds all links in order; fires when they are closed."""
+        self._ending = True
         if self._wake is not None:
             self._wake.cancel()
             self._wake = None

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 
 from smsgw.flow import route
 from smsgw.flow.company import Company
-from smsgw.flow.lists import Asked, Lists
+from smsgw.flow.lists import Lists
 from smsgw.flow.money import Balances
 from smsgw.flow.quotas import Quotas
 from smsgw.identities import Identities
@@ -21,6 +21,7 @@ from smsgw.refusals import Reason, Refusal
 from smsgw.rules import money
 from smsgw.rules.duplicates import Duplicates
 from smsgw.rules.limits import TokenBucket
+from smsgw.rules.listed import Asked
 from smsgw.rules.price import PriceTable
 from smsgw.rules.tables import Tables
 from smsgw.rules.tree import Standing, standing

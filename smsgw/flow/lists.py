@@ -16,16 +16,16 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
 
-from attrs import define, field
+from attrs import define
 from sqlalchemy import Connection
 
 from smsgw.provisioning import Account
 from smsgw.refusals import Reason
-from smsgw.rules.optout import NumberSet, key_of, may_be_listed, value_of
+from smsgw.rules.listed import NO_LISTS, Asked, ListsOfAccount
+from smsgw.rules.optout import NumberSet, key_of
 from smsgw.store import lists as store
 from smsgw.store.journal import Changes
 from smsgw.store.lists import OPERATOR, NumberList, built_in_name
-from smsgw.text import numbers
 
 _IN_MEMORY = ("optout", "block")
 Key = tuple[int, str]  # list, number
@@ -49,63 +49,6 @@ class Decided:
 
 
 @define
-class _OfAccount:
-    """The lists of one account that are asked for each message."""
-
-    blocks: dict[int, NumberSet] = field(factory=dict)
-    # By the number that they are for, "" = all.
-    optouts: dict[str, dict[int, NumberSet]] = field(factory=dict)
-
-    def opted_out(self, source: str, destination: str, all: bool) -> bool:
-        """``all``: whatever the number is that the opt-out was sent to."""
-        return self.has_opted_out(source, destination, value_of(destination), all)
-
-    def has_opted_out(self, source: str, destination: str, value: int | None, all: bool) -> bool:
-        """``opted_out``, where ``value_of(destination)`` is known."""
-        optouts = self.optouts
-        for key in optouts if all else ("", source):
-            for members in optouts.get(key, _NONE).values():
-                if members.has(destination, value):
-                    return True
-        return False
-
-
-_NONE: dict[int, NumberSet] = {}
-
-
-@define
-class Asked:
-    """What is asked for each message of one account, in one turn of the reactor."""
-
-    _blocks: list[NumberSet]  # its own, of those above it, and of the operator
-    _prefixes: list[NumberSet]  # those of them that have leading digits
-    _optouts: _OfAccount | None
-    _all: bool  # an opt-out holds for all numbers of the account
-
-    def refuses(self, source: str, destination: str, exempt: bool = False) -> Reason | None:
-        """See ``Lists.refuses``."""
-        for members in self._prefixes:
-            if members.begins(destination):
-                return Reason.BLOCKED
-        # It has been normalised: digits, and nearly always those of a number.
-        plain = len(destination) <= numbers.MAX_DIGITS and destination[0] != "0"
-        value = int(destination) if plain else value_of(destination)
-        if value is not None and not may_be_listed(value):
-            return None
-        for members in self._blocks:
-            if members.has(destination, value):
-                return Reason.BLOCKED
-        optouts = self._optouts
-        if (
-            optouts is not None
-            and not exempt
-            and optouts.has_opted_out(key_of(source), destination, value, self._all)
-        ):
-            return Reason.OPTED_OUT
-        return None
-
-
-@define
 class _Unsettled:
     stored: bool  # whether it is a member in the store
     member: bool  # whether it is one by the last change
@@ -118,7 +61,7 @@ class Lists:
     def __init__(self) -> None:
         self._lists: dict[int, NumberList] = {}
         self._members: dict[int, NumberSet] = {}
-        self._of: dict[str, _OfAccount] = {}
+        self._of: dict[str, ListsOfAccount] = {}
         self._unsettled: dict[Key, _Unsettled] = {}
 
     async def load(self, runner: Runner) -> None:
@@ -233,7 +176,7 @@ class Lists:
         found = next(
             (
                 self._lists[id]
-                for id in (of.optouts.get(key, _NONE) if of is not None else ())
+                for id in (of.optouts.get(key, NO_LISTS) if of is not None else ())
                 if self._lists[id].name == name
             ),
             None,
@@ -261,7 +204,7 @@ class Lists:
         ids = [
             id
             for key in keys
-            for id, members in of.optouts.get(key, _NONE).items()
+            for id, members in of.optouts.get(key, NO_LISTS).items()
             if number in members or (id, number) in self._unsettled
         ]
         if not ids:
@@ -396,7 +339,7 @@ class Lists:
     def _enter(self, list: NumberList, members: NumberSet) -> None:
         self._lists[list.id] = list
         self._members[list.id] = members
-        of = self._of.setdefault(list.account, _OfAccount())
+        of = self._of.setdefault(list.account, ListsOfAccount())
         if list.type == "block":
             of.blocks[list.id] = members
         else:

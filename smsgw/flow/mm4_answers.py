@@ -7,6 +7,11 @@ and ``settle``, which move the message on; ``replies`` with the response, if one
 All that a PDU changes is in one transaction with the response to it, and only then the mail is
 answered with 250: what an MMSC has told us is not told twice, and is not lost (I1). A carrier is
 heard about its own messages only; about others there is no such message (I6).
+
+Any node is told, whichever mailed the message. Its entry is taken by its row, so the node that has
+it postponed finds no row when its time comes, and mails nothing. While another node is mailing it,
+or has yet to store that it did, the entry is waited for; after some seconds the MMSC is to say it
+again.
 """
 
 import time
@@ -14,12 +19,13 @@ from collections.abc import Callable, Mapping
 
 from attrs import define
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from smsgw import trace
 from smsgw.flow import former
 from smsgw.flow.exchange import Exchange, carrier_peer
-from smsgw.flow.multimedia import MultimediaSide
+from smsgw.flow.mm4_entries import Mm4Entries
 from smsgw.flow.pending import Pending
 from smsgw.flow.replies import Replies
 from smsgw.flow.route import carrier_queue
@@ -47,6 +53,14 @@ _log = Logger()
 
 _UNMATCHED = "no such message"
 _NUMBERS = (Kind.NUMBER, Kind.SHORT_CODE)
+# Between looks for an entry that somebody else has; an answer that overtakes the 250 of its mail
+# mostly waits for one commit.
+_LOOKS_S = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+_WAITING = 100  # answers that wait so at a time
+
+
+class _Had(Exception):
+    """Somebody else has the entry of the message."""
 
 
 @define
@@ -63,7 +77,7 @@ class Mm4Answers:
 
     def __init__(
         self,
-        sides: Callable[[], Mapping[str, MultimediaSide]],
+        sides: Callable[[], Mapping[str, Mm4Entries]],
         queues: Queues,
         pending: Pending,
         settlement: Settlement,
@@ -80,8 +94,11 @@ class Mm4Answers:
         self._exchange = exchange
         self._allot = identities.allot
         self._now = now
-        # For operators: PDUs that no message was found for.
-        self.unmatched = 0
+        # By name, carriers that this node mails nothing to, and is told something by.
+        self.elsewhere: dict[str, Mm4Entries] = {}
+        # For operators: answers that wait for an entry that somebody else has, and PDUs that no
+        # message was found for.
+        self.waiting = self.unmatched = 0
 
     def concerns(self, pdu: Pdu) -> bool:
         """True for what says something of a message that the gateway sent to a carrier."""
@@ -95,7 +112,7 @@ class Mm4Answers:
     async def _receive(self, carrier: str, pdu: Pdu) -> bool:
         if self._settlement.unstored:
             return False  # what this follows may be among what the store has yet to take
-        side = self._sides().get(carrier)
+        side = self._side(carrier)
         if side is None:
             return False
         if isinstance(pdu, ForwardRes):
@@ -105,7 +122,9 @@ class Mm4Answers:
         # A response is of a transaction; the ids of ours name the message either way.
         id = mails.named(pdu.transaction_id) if isinstance(pdu, ForwardRes) else 0
         try:
-            found = await self._find(carrier, side, id or mails.named(pdu.message_id))
+            found = await self._sought(carrier, side, id or mails.named(pdu.message_id))
+        except _Had:
+            return False
         except Exception as error:
             _log.error("MM4 of {carrier}: store not read: {why}", carrier=carrier, why=error)
             return False
@@ -144,12 +163,50 @@ class Mm4Answers:
             mail_id=f"res.{self._allot():x}@{domain}",
             text=why,
         )
-        form = self._sides()[carrier].form
+        form = self._settlement.tables().carriers.get(carrier)
+        if form is None:
+            return  # it is gone, and nothing is mailed to it
         content = headers.write(response, quote_ids=form.quote_ids)
         self._replies.put(transaction, carrier_peer(carrier), pdu.answer_to, content)
 
-    async def _find(self, carrier: str, side: MultimediaSide, id: int) -> _Found | None:
-        """The message that the carrier speaks of; None if there is none, or it was never its."""
+    def _side(self, carrier: str) -> Mm4Entries | None:
+        """What settles a carrier's entries here; None if there is no such carrier."""
+        side = self._sides().get(carrier)
+        if side is not None:
+            return side
+        form = self._settlement.tables().carriers.get(carrier)
+        if form is None or form.kind != "mm4":
+            return None
+        side = self.elsewhere.get(carrier)
+        if side is None:
+            side = Mm4Entries(form, self._settlement, self._exchange, self._now)
+            self.elsewhere[carrier] = side
+        side.form = form
+        return side
+
+    async def _sought(self, carrier: str, side: Mm4Entries, id: int) -> _Found | None:
+        """As ``_find``, waiting for an entry that somebody else has. Raises ``_Had`` if they keep
+        it."""
+        try:
+            return await self._find(carrier, side, id)
+        except _Had:
+            if self.waiting >= _WAITING:
+                raise
+        self.waiting += 1
+        try:
+            for pause in _LOOKS_S:
+                await deferLater(self._settlement.clock, pause)
+                try:
+                    return await self._find(carrier, side, id)
+                except _Had:
+                    continue
+            raise _Had
+        finally:
+            self.waiting -= 1
+
+    async def _find(self, carrier: str, side: Mm4Entries, id: int) -> _Found | None:
+        """The message that the carrier speaks of; None if there is none, or it was never its.
+        Raises ``_Had`` if it waits for the carrier, and somebody else has its entry."""
         found = await self._pending.find(None, id) if id else None
         if found is None or found[0].kind != "mms":
             return None
@@ -161,6 +218,7 @@ class Mm4Answers:
             if row.queue == carrier_queue(carrier):
                 for entry in await self._queues.claim([(row, message)]):
                     return _Found(message, entry)
+                raise _Had
         had = [*message.acknowledged.values(), *message.former.values()]
         silent = message.state == MessageState.UNKNOWN and carrier in message.carriers
         if silent or any(one.carrier == carrier for one in had):
@@ -180,7 +238,7 @@ class Mm4Answers:
     def _apply(
         self,
         carrier: str,
-        side: MultimediaSide,
+        side: Mm4Entries,
         pdu: Pdu,
         found: _Found | None,
         transaction: Transaction,
@@ -213,7 +271,7 @@ class Mm4Answers:
     def _responded(
         self,
         carrier: str,
-        side: MultimediaSide,
+        side: Mm4Entries,
         pdu: ForwardRes,
         found: _Found,
         transaction: Transaction,
@@ -238,7 +296,7 @@ class Mm4Answers:
     def _reported(
         self,
         carrier: str,
-        side: MultimediaSide,
+        side: Mm4Entries,
         pdu: DeliveryReportReq,
         found: _Found,
         transaction: Transaction,

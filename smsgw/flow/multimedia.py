@@ -18,22 +18,22 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from attrs import define
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from smsgw import codes, trace
+from smsgw import trace
 from smsgw.flow.exchange import carrier_peer
 from smsgw.flow.former import ended
+from smsgw.flow.mm4_entries import Mm4Entries, Outlets, UnderWay
 from smsgw.flow.route import carrier_queue
 from smsgw.flow.settle import Settlement
 from smsgw.gathering import Gathering
-from smsgw.message import Message, MessageState, Receipt
+from smsgw.message import Message
 from smsgw.mm4 import mails
 from smsgw.mm4.mails import To, TooLarge, Written
-from smsgw.mm4.transactions import Act, Event, Phase, Policy, Sending, Step, step
+from smsgw.mm4.transactions import Act, Event, Phase, Sending, Step
 from smsgw.mm4.words import RequestStatus
 from smsgw.provisioning import Carrier
 from smsgw.queues import Entry, Queues, Transaction
@@ -46,26 +46,6 @@ _log = Logger()
 WINDOW = 10  # mails under way to one carrier, whatever its form says: each may have 5 MB
 _TEMPORARY = "cannot be read now"
 _SMALL = 256 * 1024  # octets of media up to which a mail is written together with others
-# What a carrier's refusal means in our codes, if its form does not say.
-_CODES = {
-    RequestStatus.SERVICE_DENIED: 104,
-    RequestStatus.ADDRESS_UNRESOLVED: 206,
-    RequestStatus.MESSAGE_NOT_FOUND: 222,
-    RequestStatus.CONTENT_NOT_ACCEPTED: 202,
-    RequestStatus.UNSUPPORTED_MESSAGE: 100,
-    RequestStatus.FORMAT_CORRUPT: 127,
-}
-
-
-class Outlets(Protocol):
-    """Gives the connections to peers (``flow.exchange.Exchange``)."""
-
-    @property
-    def domain(self) -> str:
-        """Our own MMS domain, "" if there is none."""
-
-    def of(self, peer: str) -> Any:
-        """What has ``send``, as ``smtp.outgoing.Outgoing``; None if the peer is gone."""
 
 
 class Media(Protocol):
@@ -78,15 +58,7 @@ class Media(Protocol):
         """Calls what takes CPU on a thread."""
 
 
-@define(eq=False)
-class _UnderWay:
-    """An entry that is being mailed; ``answered`` once a response or report has settled it."""
-
-    entry: Entry
-    answered: bool = False
-
-
-class MultimediaSide:
+class MultimediaSide(Mm4Entries):
     """A carrier of kind mm4: the consumer of its queue."""
 
     def __init__(
@@ -99,19 +71,16 @@ class MultimediaSide:
         clock: IReactorTime,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self.form = form
+        super().__init__(form, settlement, exchange, now)
         self._queue = carrier_queue(form.name)
         self._queues = queues
-        self.settlement = settlement
-        self._exchange = exchange
         self._media = media
         self.clock = clock
-        self._now = now
         self._writing: Gathering[Callable[[], Written], Written] = Gathering(
             lambda several: media.run(_each, several), WINDOW
         )
-        self.bucket = TokenBucket(form.rate, max(1.0, form.rate / 10))
-        self.under_way: dict[int, _UnderWay] = {}  # by message
+        self._share = 1.0
+        self.bucket = _bucket(form.rate)
         self._wake: IDelayedCall | None = None
         self._stopping: Deferred[None] | None = None
         # Why the MMSC was not reached when it was tried last, "" if it was; and since when it is so
@@ -120,8 +89,7 @@ class MultimediaSide:
         self.since = 0
         self.last = ""  # what the last mail came to, "" before the first
         # For operators, since the start of the gateway.
-        self.sent = self.refused = self.unanswered = 0
-        self.responses = self.reports = 0
+        self.sent = self.unanswered = 0
 
     @property
     def up(self) -> bool:
@@ -145,17 +113,6 @@ class MultimediaSide:
         """Mails under way."""
         return len(self.under_way)
 
-    @property
-    def policy(self) -> Policy:
-        """How it is treated. Without a domain of ours no response can come."""
-        form = self.form
-        return Policy(
-            ack=form.ack and bool(self._exchange.domain),
-            response_timeout_s=int(form.response_s),
-            retry_s=tuple(form.retry_s),
-            response_is_delivery=form.res_delivers,
-        )
-
     # What the queue sees
 
     @property
@@ -173,7 +130,7 @@ class MultimediaSide:
         """Begins to mail these."""
         self.bucket.spend(len(entries), self.clock.seconds())
         for entry in entries:
-            one = self.under_way[entry.message.id] = _UnderWay(entry)
+            one = self.under_way[entry.message.id] = UnderWay(entry)
             Deferred.fromCoroutine(self._handle(one)).addErrback(self._broken, one).addCallback(
                 self._done, one
             )
@@ -184,10 +141,19 @@ class MultimediaSide:
 
     def adjust(self, form: Carrier) -> None:
         """Takes over a changed form."""
-        if form.rate != self.bucket.rate:
-            self.bucket = TokenBucket(form.rate, max(1.0, form.rate / 10))
         self.form = form
+        self._limit()
         self._queues.pump(self._queue)
+
+    def share_rate(self, share: float) -> None:
+        """This node mails this part (0 to 1) of what the carrier takes."""
+        self._share = share
+        self._limit()
+
+    def _limit(self) -> None:
+        rate = self.form.rate * self._share
+        if rate != self.bucket.rate:
+            self.bucket = _bucket(rate)
 
     def stop(self) -> Deferred[None]:
         """Takes nothing more; fires when nothing is under way."""
@@ -204,12 +170,12 @@ class MultimediaSide:
         if self._wake is None or not self._wake.active():
             self._wake = self.clock.callLater(max(0.005, delay), self._queues.pump, self._queue)
 
-    def _broken(self, failure: Failure, one: _UnderWay) -> None:
+    def _broken(self, failure: Failure, one: UnderWay) -> None:
         _log.failure("carrier {carrier}: mailing", failure, carrier=self.form.name)
         if not one.answered:
             self._queues.give_back([one.entry])
 
-    def _done(self, _: object, one: _UnderWay) -> None:
+    def _done(self, _: object, one: UnderWay) -> None:
         # A response that asks for another try may have had it taken again before this one ended.
         if self.under_way.get(one.entry.message.id) is one:
             del self.under_way[one.entry.message.id]
@@ -220,7 +186,7 @@ class MultimediaSide:
 
     # One message
 
-    async def _handle(self, one: _UnderWay) -> None:
+    async def _handle(self, one: UnderWay) -> None:
         """Mails the message of an entry, or ends it; fires when what became of it is durable."""
         entry = one.entry
         sending = Sending.of(entry.attempts)
@@ -237,7 +203,7 @@ class MultimediaSide:
             return
         if sending.phase is Phase.MAILED:
             self.unanswered += 1
-            taken = self._taken_step(entry, sending, Event.SILENCE)
+            taken = self.taken_step(entry, sending, Event.SILENCE)
             if taken.act is not Act.REPEAT:
                 await self._write(one, sending, taken, "no response")
                 return
@@ -348,76 +314,20 @@ class MultimediaSide:
 
     # What became of it
 
-    def _taken_step(self, entry: Entry, sending: Sending, event: Event) -> Step:
-        now = int(self._now() * 1000)
-        return step(sending, event, now, entry.message.expires_at, self.policy)
-
-    async def _step(self, one: _UnderWay, sending: Sending, event: Event, why: str) -> None:
+    async def _step(self, one: UnderWay, sending: Sending, event: Event, why: str) -> None:
         if not one.answered:
-            taken = self._taken_step(one.entry, sending, event)
+            taken = self.taken_step(one.entry, sending, event)
             await self._write(one, sending, taken, why)
 
-    async def _write(self, one: _UnderWay, sending: Sending, taken: Step, why: str) -> None:
+    async def _write(self, one: UnderWay, sending: Sending, taken: Step, why: str) -> None:
         transaction = Transaction()
         transaction.changes.soon = True
         self.settle(one.entry, sending, taken, why, transaction)
         await self.settlement.persist(transaction)
 
-    def responded(self, entry: Entry, event: Event, why: str, transaction: Transaction) -> None:
-        """A response or a report has come for a message whose entry is still there: under way, or
-        claimed from its queue."""
-        one = self.under_way.get(entry.message.id)
-        if one is not None and one.entry is entry:
-            one.answered = True
-        sending = Sending.of(entry.attempts)
-        if sending.phase is Phase.QUEUED and one is not None:
-            # It overtakes the answer of the SMTP server.
-            sending.phase = Phase.MAILED
-        taken = self._taken_step(entry, sending, event)
-        self.settle(entry, sending, taken, why, transaction)
 
-    def settle(
-        self, entry: Entry, sending: Sending, taken: Step, why: str, transaction: Transaction
-    ) -> None:
-        """Adds what is to be done about an entry to the transaction."""
-        settlement, carrier, message = self.settlement, self.form.name, entry.message
-        now = int(self._now() * 1000)
-        act = taken.act
-        if act in (Act.AWAIT, Act.RETRY, Act.REPEAT):
-            entry.attempts = sending.attempts
-            transaction.postpone(entry, taken.due, failed=False)
-        elif act in (Act.ACKNOWLEDGE, Act.INTERIM, Act.REPORT):
-            name = mails.transaction_id(message).encode()
-            settlement.taken(entry, carrier, name, transaction, now)
-            if act is Act.REPORT and self.form.res_delivers and not why:
-                done = Receipt("", int(MessageState.DELIVERED), done_at=now)
-                settlement.receipt(carrier, message, entry.part, done, transaction, now)
-        elif act is Act.REJECT:
-            self.refused += 1
-            self.refuse(entry, why, transaction, now)
-        elif act is Act.GIVE_UP:
-            settlement.silent(entry, carrier, transaction, now)
-        elif act is Act.EXPIRE:
-            transaction.settled.append(entry)
-            over = codes.VALIDITY_OVER
-            settlement.failed(entry, carrier, MessageState.EXPIRED, over, "", transaction, now)
-        else:
-            # Nothing that changes anything: it waits on.
-            transaction.postpone(entry, entry.due, failed=False)
-
-    def refuse(self, entry: Entry, why: str, transaction: Transaction, now: int) -> None:
-        """The carrier does not take the message, for good: the next one of the route gets it, or it
-        is REJECTED (``spec/mm4.md`` §8)."""
-        carrier = self.form.name
-        if self.settlement.fail_over(entry, carrier, transaction, now):
-            return
-        transaction.settled.append(entry)
-        own = self.settlement.tables().codes_of(carrier).own
-        code = own.get(codes.error_key(why.removeprefix("SMTP ")))
-        if code is None:
-            standard = {str(word): number for word, number in _CODES.items()}
-            code = standard.get(why, codes.REJECTED_BY_NEXT_HOP)
-        self.settlement.failed(entry, carrier, MessageState.REJECTED, code, why, transaction, now)
+def _bucket(rate: float) -> TokenBucket:
+    return TokenBucket(rate, max(1.0, rate / 10))
 
 
 def _each(several: list[Callable[[], Written]]) -> list[Written | Exception]:

@@ -6,6 +6,7 @@ Goes on to: ``exchange``, which has the connections.
 
 Each peer has a line of its own, so that a slow one holds up no other (I5). What waits is in the
 store; of each line a bounded number is in memory too, and mails for later are in the store only.
+Of several nodes each mails what it has put, and what one had that ended (I2).
 """
 
 import time
@@ -15,7 +16,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from attrs import define, field
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, and_, func, select, update
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -49,6 +50,7 @@ class MailRow(NamedTuple):
     expires_at: int
     recipient: str
     content: bytes
+    node: int
 
 
 @define(eq=False)
@@ -75,14 +77,19 @@ class Replies:
         identities: Identities,
         clock: IReactorTime,
         now: Callable[[], float] = time.time,
+        node: int = 0,
+        shared: bool = False,
     ) -> None:
-        """``now`` gives seconds since 1970; ``clock`` runs the timers of mails for later."""
+        """``now`` gives seconds since 1970; ``clock`` runs the timers of mails for later;
+        ``shared`` if other nodes than this ``node`` have the same store."""
         self._tables = tables
         self._exchange = exchange
         self._journal = journal
         self._allot = identities.allot
         self._clock = clock
         self._now = now
+        self._node = node
+        self._shared = shared
         self._lines: dict[str, _Line] = {}
         self._running = False
         # For operators, since the start.
@@ -92,20 +99,27 @@ class Replies:
         """Has ``content`` (a whole mail) mailed to ``recipient`` of the peer, from our system
         address, once the transaction is durable."""
         now = int(self._now() * 1000)
-        row = MailRow(self._allot(), peer, now, 0, now + LASTS_MS, recipient, content)
+        row = MailRow(self._allot(), peer, now, 0, now + LASTS_MS, recipient, content, self._node)
         transaction.changes.mails.append(row)
         transaction.after.append(partial(self._stored, row))
 
     async def start(self) -> None:
         """Goes on with what waits from before."""
+        await self._journal.run(partial(_free_to, node=self._node, shared=self._shared))
+        self._running = True
+        await self.adopt()
+        for line in list(self._lines.values()):
+            self._go(line)
+
+    async def adopt(self) -> None:
+        """Goes on with what is this node's in the store, of others that ended too."""
+        c, node = schema.mm4_mail.c, self._node
 
         def read(connection: Connection) -> list[str]:
-            peers = select(schema.mm4_mail.c.peer).distinct()
+            peers = select(c.peer).where(c.node == node).distinct()
             return list(connection.execute(peers).scalars())
 
-        peers = await self._journal.run(read)
-        self._running = True
-        for peer in {*peers, *self._lines}:
+        for peer in await self._journal.run(read):
             line = self._line(peer)
             line.behind = True
             self._go(line)
@@ -230,9 +244,9 @@ class Replies:
     def _page(self, line: _Line) -> None:
         line.paging = True
         line.behind = False
-        now = int(self._now() * 1000)
+        now, node = int(self._now() * 1000), self._node
         reading = self._journal.run(
-            lambda connection: _read_page(connection, line.peer, now, RESIDENT + len(line.held))
+            lambda c: _read_page(c, line.peer, node, now, RESIDENT + len(line.held))
         )
         reading.addCallbacks(self._paged, self._not_read, callbackArgs=(line,), errbackArgs=(line,))
 
@@ -270,12 +284,28 @@ def _cancel(line: _Line) -> None:
     line.timer = None
 
 
+def take_over_mails(connection: Connection, dead: int, node: int) -> None:
+    """What a dead node had to mail is another's."""
+    c = schema.mm4_mail.c
+    connection.execute(update(schema.mm4_mail).where(c.node == dead).values(node=node))
+
+
+def _free_to(connection: Connection, node: int, shared: bool) -> None:
+    """What no node has that lives or is to be taken over is this one's: of a former number, or of
+    a store that was moved."""
+    c = schema.mm4_mail.c
+    others = c.node != node
+    if shared:
+        others &= c.node.not_in(select(schema.node.c.number))
+    connection.execute(update(schema.mm4_mail).where(others).values(node=node))
+
+
 def _read_page(
-    connection: Connection, peer: str, now: int, limit: int
+    connection: Connection, peer: str, node: int, now: int, limit: int
 ) -> tuple[list[MailRow], bool, int]:
     """Mails that are due, whether there are more, and when the next later one is due."""
     c = schema.mm4_mail.c
-    mine = c.peer == peer
+    mine = and_(c.peer == peer, c.node == node)
     query = (
         select(schema.mm4_mail).where(and_(mine, c.due <= now)).order_by(c.due, c.id).limit(limit)
     )

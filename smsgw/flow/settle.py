@@ -15,9 +15,9 @@ from twisted.logger import Logger
 
 from smsgw import codes, trace
 from smsgw.flow import dead, former, route
+from smsgw.flow.awaited import Awaited, normalise
 from smsgw.flow.ending import Endings
 from smsgw.flow.money import Balances
-from smsgw.flow.receipts import Awaited, normalise
 from smsgw.flow.targets import (
     failed_part,
     tells_progress,

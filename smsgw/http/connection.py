@@ -19,7 +19,6 @@ from collections import deque
 from typing import Any
 from typing import Protocol as Interface
 
-from httptools import HttpParserError, HttpParserUpgrade
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IHalfCloseableDescriptor,
@@ -43,7 +42,7 @@ from smsgw.http.site import (
     plain_refusal,
 )
 from smsgw.http.uploads import Uploads
-from smsgw.http.wire import CONTINUE, RequestError, fault, host_of, octets, stream_head
+from smsgw.http.wire import CONTINUE, RequestError, host_of, octets, stream_head
 from smsgw.smtp.spool import Spool
 from smsgw.transport import write
 
@@ -172,20 +171,13 @@ class HttpConnection(Protocol):
     # --- Reading.
 
     def _feed(self, data: bytes) -> None:
-        """Give ``data`` to the parser."""
-        rest = data
-        while rest and not self._deaf:
-            try:
-                self._reader.feed(rest)
-                break
-            except HttpParserUpgrade as upgrade:
-                # An offer to go on in another protocol may be ignored (RFC 9110 §7.8).
-                rest = rest[upgrade.args[0] :]
-            except HttpParserError as error:
-                if not self._deaf:  # else it is about octets after the last request
-                    self._refuse(fault(error))
-                return
+        """Gives ``data`` to the reader."""
         reader = self._reader
+        try:
+            reader.feed(data)
+        except RequestError as reason:
+            self._refuse(reason)
+            return
         if reader.flush_due and reader.spool is not None and not self._deaf:
             self._flush(reader.spool)
         elif reader.applying is not None and not self._deaf:

@@ -1,18 +1,18 @@
 """Reads requests of HTTP/1.1, within limits.
 
 The C parser (llhttp by httptools) calls ``on_...`` for what it finds. Whatever can be refused is
-refused as soon as it is seen, by ``RequestError``, which comes back out of the parser. A body that
+refused as soon as it is seen, by ``RequestError``, which goes through the parser. A body that
 is an upload (multipart, of a path that takes large ones) goes to a file.
 """
 
 from typing import Protocol
 
 from attrs import frozen
-from httptools import HttpRequestParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from smsgw.http.site import BODY_LIMIT, Request, Route, Site
 from smsgw.http.uploads import Uploads
-from smsgw.http.wire import RequestError
+from smsgw.http.wire import RequestError, fault
 from smsgw.smtp.spool import Spool
 
 SLICE = 8192  # octets given to the parser at a time
@@ -70,6 +70,7 @@ class RequestReader:
         self._method = b""
         self._body: bytes | bytearray = b""
         self._body_limit = SLICE
+        self._last_read = False  # the client may send no request after it
 
     @property
     def version(self) -> str:
@@ -78,9 +79,19 @@ class RequestReader:
         return version
 
     def feed(self, data: bytes) -> None:
-        """Takes what came. Raises ``HttpParserError``, with a ``RequestError`` as its context, and
-        ``HttpParserUpgrade``."""
-        self._parser.feed_data(data)
+        """Takes what came, to the end of the last request that the client may send. Raises
+        ``RequestError``."""
+        while data and not self._last_read:
+            try:
+                self._parser.feed_data(data)
+                return
+            except HttpParserUpgrade as upgrade:
+                # An offer to go on in another protocol may be ignored (RFC 9110 §7.8).
+                data = data[upgrade.args[0] :]
+            except HttpParserError as error:
+                if self._last_read:  # it is about octets after that
+                    return
+                raise fault(error) from None
 
     def route(self) -> Route:
         """What is to answer the request that is being read."""
@@ -203,7 +214,9 @@ class RequestReader:
         self.stage = IDLE
         self.continue_due = False
         self.applying = None
-        self._taker.request_read(request, self._parser.should_keep_alive())
+        keep = self._parser.should_keep_alive()
+        self._last_read = not keep
+        self._taker.request_read(request, keep)
 
     def request(self, body: bytes = b"", spool: Spool | None = None) -> Request:
         """The request that is being read, of which there is the head, with this body."""

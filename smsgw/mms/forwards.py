@@ -157,11 +157,11 @@ class Forwards:
             return await self._all(request, refused(Refusal(Reason.PERMISSION_DENIED, loop)))
         # Looking up waits for the store, and keeping for the disk. Few requests are repeats, and
         # what those keep is there already.
-        sorted = Deferred.fromCoroutine(self._sort(request))
+        sorting = Deferred.fromCoroutine(self._sort(request))
         try:
             verdict = self._unable(request) or await self._read(request, mail, octets)
         finally:
-            await sorted
+            await sorting
         if request.fresh:
             if verdict is not None:
                 return await self._all(request, verdict)

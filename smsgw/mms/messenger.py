@@ -2,9 +2,11 @@
 and reports of what they sent.
 
 A message is handed over when its request has been answered ``Ok``. Until then the same request,
-with the same ids, is sent again when no answer comes in time, three times (``spec/mm4.md`` §4).
+with the same ids, is sent again when no answer comes in time, three times (``spec/mm4.md`` §4). An
+answer that comes to another node is told to all of them (``reports``).
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +31,7 @@ _log = Logger()
 
 REPEATS = 3
 _TEXT = "text.txt"
+_REQUEST = re.compile(r"fw-([0-9]{1,19})", re.ASCII)
 _THREADED = 256 * 1024  # octets of media from which on a mail is written on a thread
 _LARGE = 16  # mails with media that are in memory at a time
 _LARGE_OF_ONE = 2  # and of one account
@@ -77,6 +80,21 @@ class CustomerMmscs:
             return False
         waiting.callback(pdu)
         return True
+
+    def told(self, account: str, transaction: str, status: str, text: str) -> None:
+        """It has answered so at another node."""
+        try:
+            word = RequestStatus(status)
+        except ValueError:
+            word = RequestStatus.UNSPECIFIED  # of a newer release
+        response = ForwardRes(transaction_id=transaction, status=word, status_text=text)
+        self.responded(account, response)
+
+    def entry_of(self, transaction: str) -> int:
+        """The queue entry that a request of ours is for, 0 if it is none of ours."""
+        found = _REQUEST.fullmatch(transaction)
+        number = int(found[1]) if found else 0
+        return number if number < 1 << 63 else 0
 
     async def _hand_over(self, delivery: Delivery) -> Told:
         mmsc = mmsc_of(delivery.account)

@@ -6,6 +6,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
+from sqlalchemy import Connection, select
+from twisted.logger import Logger
+
 from smsgw.flow.reporting import Reporting
 from smsgw.message import Direction, Message, MessageState
 from smsgw.mm4 import mails, transactions
@@ -22,9 +25,12 @@ from smsgw.mms.messenger import CustomerMmscs
 from smsgw.queues import Transaction
 from smsgw.refusals import Reason, Refusal
 from smsgw.smtp.envelope import Envelope
-from smsgw.smtp.replies import Reply
-from smsgw.store import seen
+from smsgw.smtp.replies import LOCAL_ERROR, Reply
+from smsgw.store import news, schema, seen
+from smsgw.store.changes import StoreFailed
 from smsgw.store.journal import Journal
+
+_log = Logger()
 
 _ENROUTE = int(MessageState.ENROUTE)
 
@@ -48,6 +54,8 @@ class CustomerReports:
         self._journal = journal
         self._message = message
         self._now = now
+        # True if other nodes may be who awaits a response.
+        self.shared = False
 
     async def receive(self, envelope: Envelope, pdu: Pdu | None) -> Reply:
         """Fires with what SMTP says, when what follows is durable."""
@@ -55,10 +63,33 @@ class CustomerReports:
         if login is None:
             raise ValueError("not of a customer")
         if isinstance(pdu, ForwardRes):
-            self._mmscs.responded(login.account, pdu)
+            if not self._mmscs.responded(login.account, pdu):
+                return await self._told(envelope, pdu, login.account)
         elif isinstance(pdu, DeliveryReportReq | ReadReplyReq):
             return await self._reported(envelope, pdu, login.account)
         # Responses to reports are not awaited.
+        return Reply(250, "2.0.0", envelope.id)
+
+    async def _told(self, envelope: Envelope, pdu: ForwardRes, account: str) -> Reply:
+        """Nobody here awaits a response; if its request is still being handed over, another node
+        is told of it. One that is not told asks again in time."""
+        entry = self._mmscs.entry_of(pdu.transaction_id)
+        if self.shared and entry:
+            payload = news.of_response(
+                account, pdu.transaction_id, pdu.status.value, pdu.status_text
+            )
+            q = schema.queue.c
+            waits = select(q.id).where(q.id == entry, q.taken != 0)
+
+            def tell(connection: Connection) -> None:
+                if connection.execute(waits).first() is not None:
+                    news.tell(connection, [payload])
+
+            try:
+                await self._journal.run(tell)
+            except StoreFailed as failed:
+                _log.error("MM4: response not told to other nodes: {why}", why=str(failed))
+                return LOCAL_ERROR
         return Reply(250, "2.0.0", envelope.id)
 
     async def _reported(

@@ -20,7 +20,7 @@ def wire(gateway: "Gateway", messengers: dict[str, Any]) -> Receiving:
     config, tables = gateway.config, gateway.current
     exchange, domain = gateway.exchange, gateway.exchange.domain
     customers = CustomerMmscs(config, exchange, gateway.media, gateway.reactor, time.time)
-    messengers["mm4"] = customers
+    messengers["mm4"] = gateway.customers = customers
     reporting = Reporting(tables, exchange, gateway.replies, gateway.identities)
     gateway.settlement.reports = reporting.ended
     gateway.inbound.reporting = reporting
@@ -45,6 +45,7 @@ def wire(gateway: "Gateway", messengers: dict[str, Any]) -> Receiving:
         drops,
     )
     reports = CustomerReports(customers, reporting, answering, gateway.journal, gateway.message)
+    reports.shared = gateway.shared
     return Receiving(
         tables, gateway.media, answering, forwards, reports, gateway.mm4_answers, domain
     )

@@ -13,20 +13,17 @@ from smsgw.identities import to_guid
 from smsgw.login import Login
 from smsgw.message import Message
 from smsgw.operate import audit, forms, statement, views
+from smsgw.operate.account_views import AccountView, BalanceView, LedgerView
 from smsgw.operate.dead import LiveDead
 from smsgw.operate.lists import Keeping
+from smsgw.operate.node_views import CarrierView, NodeView
 from smsgw.operate.operator import (
-    AccountView,
     Applied,
     AuditView,
-    BalanceView,
-    CarrierView,
     Changed,
     FormView,
     Health,
-    LedgerView,
     MessageView,
-    NodeView,
     QueueView,
     RouteView,
     Sent,
@@ -34,6 +31,7 @@ from smsgw.operate.operator import (
     Unknown,
 )
 from smsgw.operate.routing import tried
+from smsgw.operate.sessions import LiveSessions
 from smsgw.operate.wire_views import WireTrace
 from smsgw.provisioning import ProvisioningError
 from smsgw.queues import Transaction
@@ -83,6 +81,11 @@ class LiveOperator:
         """See Operator."""
         return LiveDead(self._gateway.journal, self._gateway.dead_letters, self._action)
 
+    @property
+    def sessions(self) -> LiveSessions:
+        """See Operator."""
+        return LiveSessions(self._gateway.sessions, self._action)
+
     async def accounts(self) -> list[AccountView]:
         """See Operator."""
         waiting = await self._waiting()
@@ -128,6 +131,8 @@ class LiveOperator:
                 view.state, view.reason, view.last = mmsc.state, mmsc.failing, mmsc.last
                 view.since, view.outstanding = mmsc.since, mmsc.outstanding
                 view.window = mmsc.window
+            if self._gateway.registry is not None:
+                views.with_others(view, side is not None, self._gateway.registry.others())
             view.waiting = waiting.get(f"carrier:{form.name}", 0)
             shown.append(view)
         return sorted(shown, key=lambda one: one.name)

@@ -147,6 +147,7 @@ class Metrics(Collector):
     def _mmscs(self) -> Iterator[Metric]:
         g = self._gateway
         sides = g.mmscs.sides
+        heard = {**g.mm4_answers.elsewhere, **sides}  # some are mailed to by other nodes
         for name, words, values in (
             ("mails", "Mails with a message.", {n: s.sent for n, s in sides.items()}),
             ("refusals", "Messages refused for good.", {n: s.refused for n, s in sides.items()}),
@@ -155,11 +156,11 @@ class Metrics(Collector):
                 "Mails that no response came to in time.",
                 {n: s.unanswered for n, s in sides.items()},
             ),
-            ("responses", "Responses received.", {n: s.responses for n, s in sides.items()}),
+            ("responses", "Responses received.", {n: s.responses for n, s in heard.items()}),
             (
                 "reports",
                 "Delivery reports and read replies received.",
-                {n: s.reports for n, s in sides.items()},
+                {n: s.reports for n, s in heard.items()},
             ),
         ):
             yield counters(f"smsgw_mm4_{name}", words, ("carrier",), single(values))

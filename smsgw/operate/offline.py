@@ -21,25 +21,23 @@ from smsgw.flow.targets import account_queue
 from smsgw.identities import Identities
 from smsgw.message import Message
 from smsgw.operate import audit, statement, views
+from smsgw.operate.account_views import AccountView, BalanceView, LedgerView
 from smsgw.operate.dead import OfflineDead
 from smsgw.operate.lists import Keeping
+from smsgw.operate.node_views import CarrierView, NodeView
 from smsgw.operate.operator import (
-    AccountView,
     Applied,
     AuditView,
-    BalanceView,
-    CarrierView,
     Check,
     Health,
-    LedgerView,
     MessageView,
-    NodeView,
     QueueView,
     RouteView,
     Sent,
     Unavailable,
 )
 from smsgw.operate.routing import tried
+from smsgw.operate.sessions import OfflineSessions
 from smsgw.provisioning import Account, Change, Provisioning, ProvisioningError
 from smsgw.provisioning.reach import Reach
 from smsgw.queues import Queues
@@ -149,6 +147,11 @@ class OfflineOperator:
         with self._connect() as connection:
             identities.allotted_at_least(records.highest_id(connection))
         return identities
+
+    @property
+    def sessions(self) -> OfflineSessions:
+        """See Operator."""
+        return OfflineSessions(self._connect, _NOT_RUNNING)
 
     async def accounts(self) -> list[AccountView]:
         """See Operator."""

@@ -8,102 +8,12 @@ from typing import Any, Protocol
 
 from attrs import define, field
 
+from smsgw.operate.account_views import AccountView, BalanceView, LedgerView
 from smsgw.operate.dead_views import DeadOperator
 from smsgw.operate.list_views import ListOperator
+from smsgw.operate.node_views import CarrierView, NodeView, SessionOperator
 from smsgw.operate.wire_views import WireTrace
 from smsgw.provisioning.uses import Use
-
-
-@define
-class AccountView:
-    """An account as operators see it; ``sessions`` is its bound SMPP sessions now.
-
-    ``suspended`` and ``expired`` are so because of itself or of an account above it.
-    """
-
-    name: str
-    parent: str = ""
-    suspended: bool = False
-    expires: str = ""  # the last day of its own
-    expired: bool = False
-    balance: str | None = None
-    currency: str = ""
-    rate: float = 0.0
-    quota_day: int = 0  # message parts, 0 = unlimited; with those of accounts below it
-    quota_month: int = 0
-    used_day: int = 0  # of them today and in this month, by its own calendar
-    used_month: int = 0
-    logins: list[str] = field(factory=list)  # "smpp acme"
-    numbers: list[str] = field(factory=list)
-    sessions: int = 0
-    waiting: int = 0  # receipts and MO to hand over
-    outbind: str = ""  # how calling its client stands: "connecting", "outbound", "waiting: why"
-
-
-@define
-class BalanceView:
-    """What an account has, as decimals; ``credit_limit`` None: postpaid. Or why it is not told."""
-
-    account: str = ""
-    balance: str = ""
-    credit_limit: str | None = None
-    error: str = ""
-    currency: str = ""
-
-
-@define
-class LedgerView:
-    """One entry of the ledger; ``amount`` is a decimal, negative if it was spent.
-
-    With the reason "private" it stands for a day's private messages (``statement.py``).
-    """
-
-    id: int
-    at: int
-    amount: str
-    reason: str  # "opening", "top-up", "charge", "refund", "private"
-    message: str = ""  # its id, decimal
-    text: str = ""
-    currency: str = ""
-    account: str = ""  # that sent the message: the one that pays may be its parent
-    destination: str = ""
-    costcentre: str = ""
-    messages: int = 0  # that are charged by it
-    parts: int = 0  # that are charged by it; negative: given back
-
-
-@define
-class CostView:
-    """What messages of one cost centre cost, "" being that of messages without one."""
-
-    costcentre: str
-    currency: str = ""
-    messages: int = 0
-    parts: int = 0
-    amount: str = ""  # decimal, negative: it was spent
-
-
-@define
-class CarrierView:
-    """A carrier and its links.
-
-    ``state`` is "up", "down", or what a link is doing, ``reason`` why it is not up. An MMSC is
-    connected only to mail: it is "idle" before the first mail, then "up" or "down" by the last one,
-    of which ``last`` tells what became.
-    """
-
-    name: str
-    kind: str
-    peer: str = ""  # host:port; of one that calls us (outbind), from where
-    state: str = "down"
-    reason: str = ""
-    since: int = 0
-    links_up: int = 0
-    links: int = 0
-    window: int = 0
-    outstanding: int = 0  # submit_sm without answer now
-    waiting: int = 0  # entries of its queue
-    last: str = ""  # of an MMSC: what its server said to the last mail, or why there was none
 
 
 @define
@@ -114,23 +24,6 @@ class QueueView:
     waiting: int = 0
     due: int = 0
     oldest: int = 0
-
-
-@define
-class NodeView:
-    """A node of those that share the store: roles, links that it has up by carrier, how many
-    sessions are bound to it; times are the store's (ms). ``scheduler`` says that it does what one
-    node does for all."""
-
-    number: int
-    name: str
-    roles: list[str]
-    version: str
-    links: dict[str, int]
-    sessions: int
-    started: int
-    seen: int
-    scheduler: bool = False
 
 
 @define
@@ -318,6 +211,10 @@ class Operator(Protocol):
     @property
     def dead(self) -> DeadOperator:
         """Deliveries and handovers that were given up."""
+
+    @property
+    def sessions(self) -> SessionOperator:
+        """Bound ESMEs and links to carriers, of all nodes."""
 
     async def accounts(self) -> list[AccountView]:
         """All accounts, by name."""

@@ -10,19 +10,16 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from smsgw.flow.dead import Which
+from smsgw.operate.account_views import AccountView, BalanceView, LedgerView
 from smsgw.operate.dead_views import DeadView
 from smsgw.operate.list_views import ListView, MemberView, NumbersChanged
+from smsgw.operate.node_views import CarrierView, NodeView, SessionView
 from smsgw.operate.operator import (
-    AccountView,
     Applied,
     AuditView,
-    BalanceView,
-    CarrierView,
     Check,
     Health,
-    LedgerView,
     MessageView,
-    NodeView,
     QueueView,
     RouteView,
     Sent,
@@ -99,6 +96,11 @@ class RemoteOperator:
     def dead(self) -> "RemoteDead":
         """See Operator."""
         return RemoteDead(self)
+
+    @property
+    def sessions(self) -> "RemoteSessions":
+        """See Operator."""
+        return RemoteSessions(self)
 
     async def accounts(self) -> list[AccountView]:
         """See Operator."""
@@ -318,6 +320,23 @@ class RemoteLists:
     def _of(self, id: str, method: str, path: str, shape: type[T], body: object = None) -> T | None:
         status, answer = self._remote._ask(method, f"/admin/lists/{quote(id, safe='')}{path}", body)
         return None if status == 404 else self._remote._decoded(status, answer, shape)
+
+
+class RemoteSessions:
+    """The sessions at the other end."""
+
+    def __init__(self, remote: RemoteOperator) -> None:
+        self._remote = remote
+
+    async def page(self, account: str, carrier: str, after: str) -> list[SessionView]:
+        """See SessionOperator."""
+        asked = urlencode({"account": account, "carrier": carrier, "after": after})
+        return self._remote._read(f"/admin/sessions?{asked}", list[SessionView])
+
+    async def end(self, id: str) -> SessionView | None:
+        """See SessionOperator."""
+        status, body = self._remote._ask("POST", "/admin/sessions/end", {"id": id})
+        return None if status == 404 else self._remote._decoded(status, body, SessionView)
 
 
 class RemoteDead:

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator
 from attrs import evolve
 from sqlalchemy import Connection
 
-from smsgw.operate.operator import CostView, LedgerView, Operator
+from smsgw.operate.account_views import CostView, LedgerView
+from smsgw.operate.operator import Operator
 from smsgw.rules import money
 from smsgw.rules.money import Entry
 from smsgw.store import ledger

@@ -9,14 +9,9 @@ from smsgw.flow.quotas import Quotas
 from smsgw.flow.targets import account_of, account_queue
 from smsgw.identities import from_guid, to_guid
 from smsgw.message import Direction, Message, MessageState
-from smsgw.operate.operator import (
-    AccountView,
-    BalanceView,
-    CarrierView,
-    MessageView,
-    NodeView,
-    QueueView,
-)
+from smsgw.operate.account_views import AccountView, BalanceView
+from smsgw.operate.node_views import CarrierView, NodeView
+from smsgw.operate.operator import MessageView, QueueView
 from smsgw.provisioning import Account, Carrier
 from smsgw.provisioning.targets import masked
 from smsgw.rules import money
@@ -138,6 +133,25 @@ def carrier_view(carrier: Carrier) -> CarrierView:
         links={"simulator": 1, "mm4": 0}.get(carrier.kind, carrier.binds),
         window=carrier.window,
     )
+
+
+def with_others(view: CarrierView, here: bool, others: Sequence[nodes.NodeRow]) -> None:
+    """Adds to a carrier, as this node sees it, the links of other nodes; ``here`` says that this
+    one has links as well."""
+    links = [(row, one) for row in others for one in row.links if one.carrier == view.name]
+    if not links:
+        return
+    view.outstanding += sum(one.outstanding for _, one in links)
+    bound = [(row, one) for row, one in links if one.name]
+    view.links = (view.links if here else 0) + len(bound)
+    view.links_up += sum(one.up for _, one in bound)
+    # Of what is not up this node tells of its own first.
+    best = next((one for _, one in links if one.up and one.since), links[0][1])
+    if view.state != "up" and best.since and (best.up or not view.since):
+        view.state, view.since = best.state, best.since
+    down = [f"{row.name}: {one.reason}" for row, one in links if one.reason]
+    if not view.reason and down:
+        view.reason = down[0]
 
 
 def message_view(message: Message, queued: Sequence[str] = ()) -> MessageView:

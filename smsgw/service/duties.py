@@ -35,7 +35,7 @@ class Duties:
         self._roles = frozenset(gateway.config.node.roles)
         self._scheduling = self._running = False
         self._missing: list[str] = []
-        registry.links = self._links
+        registry.links = gateway.sessions.links
         registry.wanted = self._wanted
         registry.buried = self._buried
         registry.fenced = self._fenced
@@ -84,12 +84,6 @@ class Duties:
         place = nodes.index(self._registry.number) + crc32(form.name.encode())
         return each + (place % len(nodes) < over)
 
-    def _links(self) -> dict[str, int]:
-        gateway = self._gateway
-        up = {n: sum(link.up for link in one.links) for n, one in gateway.carriers.sides.items()}
-        up |= {n: int(one.up) for n, one in gateway.mmscs.sides.items()}
-        return up
-
     def _wanted(self) -> Set[str]:
         wanted = {SCHEDULER} if SCHEDULER in self._roles else set()
         if "carriers" in self._roles:
@@ -129,6 +123,9 @@ class Duties:
             )
         Deferred.fromCoroutine(self._gateway.receipts.adopt()).addErrback(
             lambda failure: _log.failure("node {n}: early receipts", failure, n=dead.number)
+        )
+        Deferred.fromCoroutine(self._gateway.replies.adopt()).addErrback(
+            lambda failure: _log.failure("node {n}: its mails", failure, n=dead.number)
         )
         # What it had for itself is free: it need not wait for the next beat.
         Deferred.fromCoroutine(self._registry.beat())

@@ -48,6 +48,9 @@ class Following:
 
     def told(self, news: News) -> None:
         """Something was heard; what comes while something is read is read afterwards."""
+        for response in news.responses:
+            self._gateway.customers.told(*response)
+        news.responses = []
         self._news.merge(news)
         if self.busy is None and self._listener is not None:
             self.busy = Deferred.fromCoroutine(self._follow())
@@ -71,12 +74,15 @@ class Following:
                 return
             self._failing = False
             later = self._news
-            if self._listener is None or not (later.lists or later.members or later.balances):
+            urgent = later.lists or later.members or later.balances or later.ends
+            if self._listener is None or not urgent:
                 return
 
     async def _take(self, news: News) -> None:
         gateway = self._gateway
         journal = gateway.journal
+        while news.ends:
+            gateway.sessions.end_here(news.ends.pop())
         if news.everything or news.version > gateway.tables.version:
             await gateway.reload()
         if news.everything:
@@ -100,7 +106,8 @@ class Following:
 
     def _share_rates(self) -> None:
         """Of what an account may send each node with an edge lets an equal part pass; of what a
-        carrier takes each node sends as much as it has of the links that are up."""
+        carrier takes each node sends as much as it has of the links that are up; to an MMSC
+        each node that has carriers mails an equal part."""
         gateway = self._gateway
         registry = gateway.registry
         if registry is None:
@@ -112,3 +119,6 @@ class Following:
             mine = sum(link.up for link in side.links)
             theirs = sum(row.carriers.get(name, 0) for row in others)
             side.share_rate(mine / (mine + theirs) if mine else 1.0)
+        mailing = 1 + sum("carriers" in row.roles for row in others)
+        for mmsc in gateway.mmscs.sides.values():
+            mmsc.share_rate(1 / mailing)

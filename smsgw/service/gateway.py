@@ -27,11 +27,13 @@ from smsgw.esmes.outbinds import Outbinds
 from smsgw.flow import duplicates
 from smsgw.listeners import CannotStart, Listeners
 from smsgw.message import Message
+from smsgw.mms.messenger import CustomerMmscs
 from smsgw.mms.wiring import wire
 from smsgw.operate.health import Readiness
 from smsgw.operate.live import LiveOperator
 from smsgw.operate.metrics import Metrics
 from smsgw.operate.sampler import Sampler
+from smsgw.operate.sessions import Sessions
 from smsgw.provisioning import Change, Provisioning
 from smsgw.queues.broker import BrokerQueues
 from smsgw.rules.tables import Tables
@@ -58,6 +60,7 @@ class Gateway(Parts, Service):
     """The whole gateway of one node."""
 
     name = "smsgw"
+    customers: CustomerMmscs  # of MM4; ``mms.wiring`` makes it
 
     def __init__(self, config: Config, engine: Engine, reactor: Any) -> None:
         """``engine`` is an open store (``store.database.open_store``)."""
@@ -89,6 +92,7 @@ class Gateway(Parts, Service):
             self.traces,
         )
         self.sampler = Sampler(self)
+        self.sessions = Sessions(self)
         self.metrics = Metrics(self)
         self.operator = LiveOperator(self)
         # None if no other node has the store too.

@@ -21,6 +21,7 @@ from smsgw.esmes.submissions import Submissions
 from smsgw.esmes.submitted import Submitted
 from smsgw.flow.accept import Acceptance
 from smsgw.flow.alerts import Alerts
+from smsgw.flow.awaited import Awaited
 from smsgw.flow.cancel import Cancelling
 from smsgw.flow.carrier import CarrierSide
 from smsgw.flow.carriers import Carriers, Mmscs
@@ -41,10 +42,10 @@ from smsgw.flow.others import Others
 from smsgw.flow.passed import PassedOn
 from smsgw.flow.pending import Pending
 from smsgw.flow.quotas import Quotas
-from smsgw.flow.receipts import Awaited, Receipts
+from smsgw.flow.receipts import Receipts
 from smsgw.flow.replace import Replacing
 from smsgw.flow.replay import Replays
-from smsgw.flow.replies import Replies
+from smsgw.flow.replies import Replies, take_over_mails
 from smsgw.flow.retention import Retention
 from smsgw.flow.settle import Settlement
 from smsgw.flow.targets import Messenger
@@ -241,6 +242,7 @@ class Parts:
         if self.shared:
             submissions.stride, submissions.place = _STRIDE, config.node.number % _STRIDE
         binds = Binds(config, self.current, time.time)
+        binds.allot = self.identities.allot
         if self.shared:
             number, allot = config.node.number, self.identities.allot
             binds.spread = Spread(self.journal, reactor, number, allot, time.time)
@@ -254,7 +256,15 @@ class Parts:
         self.acceptance.media_ms = config.media.days * 24 * 3600_000
         self.collector = Collector(self.media, self.journal, reactor)
         self.exchange = Exchange(config, self.current, reactor)
-        self.replies = Replies(self.current, self.exchange, self.journal, self.identities, reactor)
+        self.replies = Replies(
+            self.current,
+            self.exchange,
+            self.journal,
+            self.identities,
+            reactor,
+            node=config.node.number,
+            shared=self.registry is not None,
+        )
         self.mmscs = Mmscs(self._mmsc, self._forsake)
         self.mm4_answers = Mm4Answers(
             lambda: self.mmscs.sides,
@@ -268,6 +278,7 @@ class Parts:
 
     def _take_over(self, connection: Connection, dead: int) -> None:
         rows.take_over(connection, dead, self.config.node.number)
+        take_over_mails(connection, dead, self.config.node.number)
 
     def current(self) -> Tables:
         """The tables in force."""

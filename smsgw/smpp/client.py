@@ -134,6 +134,18 @@ class CarrierLink:
         return called.peer if called is not None else ""
 
     @property
+    def peer(self) -> str:
+        """The other end, an address or host:port."""
+        if self.settings.outbind:
+            return self.caller
+        return f"{self.settings.host}:{self.settings.port}"
+
+    @property
+    def bound_ever(self) -> int:
+        """How often it was bound so far."""
+        return self._out.bound_ever
+
+    @property
     def room(self) -> int:
         """How many more submits the window takes now; 0 unless up."""
         connection = self._out.connection

@@ -85,11 +85,13 @@ class Changes:
     early_receipts: list[Row] = _rows()
     # (carrier, carrier id)
     early_matched: list[tuple[str, str]] = _rows()
-    # The same of those that another node may have matched: then nothing is stored.
+    # The same of those that another node may have matched: then nothing is stored. The others may
+    # have no row: given up on several nodes, or kept while the store failed.
     early_taken: list[tuple[str, str]] = _rows()
     segments: list[Row] = _rows()  # parts of MO that wait, see flow/join.py
     segments_done: list[int] = _rows()
-    # The same of parts that another node may have taken: then nothing is stored.
+    # The same of parts that another node may have taken: then nothing is stored. A node alone does
+    # not read again what the store has: a part without a row would hold the others up for good.
     segments_taken: list[int] = _rows()
     # Each is added to the balance of its account as well.
     ledger: list[schema.LedgerRow] = _rows()

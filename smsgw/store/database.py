@@ -75,8 +75,7 @@ def _open_postgresql(url: URL, folder: Path, owner: str) -> Engine:
         from smsgw.store import postgresql
     except ImportError:
         raise StoreUnusable(
-            "store.url: PostgreSQL needs its driver; install it with: "
-            'pip install "smsgw[postgresql]"'
+            'store.url: PostgreSQL needs its driver; install it with: pip install ".[postgresql]"'
         ) from None
     if url.drivername not in ("postgresql", "postgresql+psycopg"):
         raise StoreUnusable(f"store.url: {url.drivername} is not served; use postgresql+psycopg")

@@ -36,7 +36,9 @@ def move(source: Engine, target: Engine, told: Callable[[str, int, int], None]) 
     with source.connect() as old, target.connect() as new, old.begin(), new.begin():
         for table in _tables():
             if new.execute(select(func.count()).select_from(table)).scalar_one():
-                raise CannotMove(f"the store to move to is not empty: {table.name} has rows")
+                raise CannotMove(
+                    f"the store to move to is not empty: {table.name} has rows; name an empty one"
+                )
         if partitions.partitioned(new):
             partitions.make(new, _days(old))
         rows = {table.name: _copy(old, new, table, told) for table in _tables()}

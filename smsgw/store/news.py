@@ -26,9 +26,12 @@ _log = Logger()
 CHANNEL = "smsgw"
 PROVISIONED = "provisioned"
 _LIST, _MEMBERS, _BALANCE, _PROBE = "list", "members", "balance", "probe"
+_RESPONSE = "mm4"
+_END = "end"
 _POLL_S = 1.0
 _LEAST_S, _MOST_S = 0.5, 5.0  # between two tries to connect
 _LONGEST = 7_000  # octets of a notification; the server takes 8,000
+_TEXT = 500  # characters of a response's text
 _FEW = 400  # members that are told one by one; of more the whole list is read
 
 
@@ -42,6 +45,9 @@ class News:
         self.members: set[tuple[int, str]] = set()  # list, number
         self.balances: set[str] = set()  # accounts
         self.probes: set[str] = set()  # logins whose sessions are to show that they are there
+        # Account, transaction, status, text: what customers' MMSCs have answered at other nodes.
+        self.responses: list[tuple[str, str, str, str]] = []
+        self.ends: set[str] = set()  # sessions that an operator wants ended
 
     def add(self, payload: str) -> None:
         """Takes a notification; one that a newer release sent and this one does not know is left
@@ -57,6 +63,11 @@ class News:
             self.balances.add(rest)
         elif kind == _PROBE:
             self.probes.add(rest)
+        elif kind == _RESPONSE and rest.count(" ") >= 3:
+            account, transaction, status, text = rest.split(" ", 3)
+            self.responses.append((account, transaction, status, text))
+        elif kind == _END:
+            self.ends.add(rest)
 
     def merge(self, later: "News") -> None:
         """Takes what was told later."""
@@ -66,6 +77,8 @@ class News:
         self.members |= later.members
         self.balances |= later.balances
         self.probes |= later.probes
+        self.responses += later.responses
+        self.ends |= later.ends
 
 
 def of_list(id: int) -> str:
@@ -94,6 +107,17 @@ def of_balance(account: str) -> str:
 def of_probe(credential: str) -> str:
     """A login wants to bind, and its sessions are in the way."""
     return f"{_PROBE} {credential}"
+
+
+def of_end(session: str) -> str:
+    """An operator wants the session with this id ended, by the node that has it."""
+    return f"{_END} {session}"
+
+
+def of_response(account: str, transaction: str, status: str, text: str) -> str:
+    """An account's MMSC has answered a request of a node that awaits it; the first three have no
+    spaces."""
+    return f"{_RESPONSE} {account} {transaction} {status} {text[:_TEXT]}".replace("\0", "")
 
 
 def tell(connection: Connection, payloads: Sequence[str]) -> None:

@@ -18,6 +18,21 @@ LEFT = 0  # ``seen_at`` of a node that ended in order
 FENCED = "this node was declared dead by another one"
 
 
+class LinkRow(NamedTuple):
+    """A link of a node to a carrier, as operators see it; ``since`` is ms since 1970."""
+
+    carrier: str
+    name: str  # "1", "2" ...; "" of an MMSC, which has no link
+    bind: str
+    peer: str
+    state: str  # "up", "waiting" ...; of an MMSC also "idle"
+    up: bool  # True also of an idle MMSC
+    since: int
+    reason: str = ""  # why it is not up
+    outstanding: int = 0
+    bound: int = 0  # how often it was bound, which tells one bind from the next
+
+
 class NodeRow(NamedTuple):
     """A row of ``node``."""
 
@@ -29,6 +44,7 @@ class NodeRow(NamedTuple):
     started_at: int
     seen_at: int
     incarnation: int
+    links: tuple[LinkRow, ...] = ()
 
 
 class Beat(NamedTuple):
@@ -66,6 +82,7 @@ def register(connection: Connection, row: NodeRow) -> None:
         **row._asdict(),
         "roles": ",".join(row.roles),
         "carriers": _written(row.carriers),
+        "links": msgspec.json.encode(row.links).decode(),
         "started_at": at,
         "seen_at": at,
     }
@@ -79,14 +96,21 @@ def beat(
     connection: Connection,
     number: int,
     incarnation: int,
-    carriers: Mapping[str, int],
+    links: Collection[LinkRow],
     wanted: Collection[str],
 ) -> Beat:
-    """A sign of life of a node, with the links that it has up, and the leases that it wants: it
+    """A sign of life of a node, with the links that it has, and the leases that it wants: it
     gets those of them that nobody has, and lets go of others. Raises ``Fenced``."""
     c, had = schema.node.c, schema.lease.c
     mine = update(schema.node).where(c.number == number, c.incarnation == incarnation)
-    alive = mine.values(seen_at=_now(connection), carriers=_written(carriers))
+    carriers = {one.carrier: 0 for one in links}
+    for one in links:
+        carriers[one.carrier] += one.up
+    alive = mine.values(
+        seen_at=_now(connection),
+        carriers=_written(carriers),
+        links=msgspec.json.encode(links).decode(),
+    )
     if not connection.execute(alive).rowcount:
         raise Fenced
     had_by = leases(connection)
@@ -155,6 +179,7 @@ def read(connection: Connection) -> list[NodeRow]:
             row.started_at,
             row.seen_at,
             row.incarnation,
+            tuple(msgspec.json.decode(row.links, type=list[LinkRow])),
         )
         for row in connection.execute(select(schema.node).order_by(schema.node.c.number))
     ]

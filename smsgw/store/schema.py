@@ -148,7 +148,7 @@ part = Table(
     Column("message", BigInteger, primary_key=True, autoincrement=False),
     Column("number", SmallInteger, primary_key=True, autoincrement=False),
     Column("carrier", String, nullable=False),
-    Column("carrier_id", String, nullable=False),  # normalised, see flow/receipts.py
+    Column("carrier_id", String, nullable=False),  # normalised, see flow/awaited.py
     Column("at", BigInteger, nullable=False),
     Column("state", SmallInteger, nullable=False),
     sqlite_with_rowid=False,
@@ -353,6 +353,7 @@ mm4_mail = Table(
     Column("expires_at", BigInteger, nullable=False),
     Column("recipient", String, nullable=False),
     Column("content", LargeBinary, nullable=False),
+    Column("node", SmallInteger, nullable=False, server_default="0"),  # which mails it
     sqlite_with_rowid=False,
 )
 Index("mm4_mail_due", mm4_mail.c.peer, mm4_mail.c.due, mm4_mail.c.id)
@@ -410,6 +411,8 @@ node = Table(
     Column("started_at", BigInteger, nullable=False),
     Column("seen_at", BigInteger, nullable=False),
     Column("incarnation", BigInteger, nullable=False),
+    # JSON: nodes.LinkRow of each, up or not
+    Column("links", String, nullable=False, server_default=text("'[]'")),
     sqlite_with_rowid=False,
 )
 

@@ -67,6 +67,16 @@ def reconcile(connection: Connection, node: int, there: Collection[SessionRow]) 
         connection.execute(insert(schema.session), [row._asdict() for row in missing])
 
 
+def page(connection: Connection, account: str, after: int, most: int) -> list[SessionRow]:
+    """The first ``most`` of all sessions, or of an account's, with a serial above ``after``, in
+    the order in which they were entered."""
+    c = schema.session.c
+    query = select(*(c[name] for name in SessionRow._fields)).where(c.serial > after)
+    if account:
+        query = query.where(c.account == account)
+    return [SessionRow(*row) for row in connection.execute(query.order_by(c.serial).limit(most))]
+
+
 def by_account(connection: Connection) -> dict[str, int]:
     """How many sessions each account has on all nodes."""
     c = schema.session.c

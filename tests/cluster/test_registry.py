@@ -12,7 +12,7 @@ from smsgw.cluster.registry import BEAT_S, DEAD_S, SCHEDULER, Registry
 from smsgw.store import lines, nodes, schema
 from smsgw.store.database import StoreUnusable, open_store
 from smsgw.store.journal import StoreFailed
-from smsgw.store.nodes import NodeRow
+from smsgw.store.nodes import LinkRow, NodeRow
 from smsgw.store.postgresql import lock
 from tests import postgresql
 from tests.folders import temporary_folder
@@ -144,12 +144,19 @@ class RegistryTests(TestCase):
 
     async def test_links_of_other_nodes_are_known(self) -> None:
         """A node without carriers accepts for one that another node is bound to."""
-        self.a.links = lambda: {"north": 1, "south": 0}
+        north, south = (
+            LinkRow(name, "1", "transceiver", "192.0.2.1", "up" if up else "waiting", up, 5)
+            for name, up in (("north", True), ("south", False))
+        )
+        self.a.links = lambda: [north, south, north._replace(name="2")]
         await self.a.beat()
         await self.b.beat()
         assert self.b.is_up("north")
         assert not self.b.is_up("south")
         assert not self.a.is_up("north"), "its own are asked of its links"
+        [told] = self.b.others()
+        assert told.links == (north, south, north._replace(name="2"))
+        assert told.carriers == {"north": 2, "south": 0}
 
 
 class NumberTests(TestCase):

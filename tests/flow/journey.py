@@ -14,6 +14,7 @@ from smsgw.esmes.gate import Wordings
 from smsgw.esmes.submissions import Submissions
 from smsgw.flow import duplicates
 from smsgw.flow.accept import Acceptance
+from smsgw.flow.awaited import Awaited, normalise
 from smsgw.flow.cancel import Cancelling
 from smsgw.flow.carrier import CarrierSide
 from smsgw.flow.decide import Outcome
@@ -27,7 +28,7 @@ from smsgw.flow.money import Balances
 from smsgw.flow.optout import OptOuts
 from smsgw.flow.pending import Pending
 from smsgw.flow.quotas import Quotas
-from smsgw.flow.receipts import Awaited, Receipts, normalise
+from smsgw.flow.receipts import Receipts
 from smsgw.flow.replace import Replacing
 from smsgw.flow.settle import Settlement
 from smsgw.flow.targets import Delivery, Told

@@ -1,6 +1,6 @@
 """Parts that a carrier acknowledged without an id."""
 
-from smsgw.flow.receipts import normalise
+from smsgw.flow.awaited import normalise
 from smsgw.message import MessageState
 from smsgw.smpp.pdu import SubmitSmResp
 from smsgw.store import schema

@@ -2,6 +2,7 @@
 
 from io import BytesIO
 from typing import Any
+from unittest import mock
 
 from attrs import evolve
 from PIL import Image
@@ -15,12 +16,14 @@ from smsgw.mm4 import headers, mime
 from smsgw.mm4.mime import Part
 from smsgw.mm4.pdus import DeliveryReportRes, ForwardReq, ReadReplyRes
 from smsgw.mm4.words import ReadStatus, RequestStatus, Status
-from smsgw.provisioning import Carrier
+from smsgw.provisioning import Account, Carrier, Number
 from smsgw.queues import Kind
 from smsgw.refusals import Reason, Refusal
+from smsgw.rules.money import Entry
 from smsgw.smtp.client import outcome_of
-from tests.flow.journey import DESTINATION, NOW_MS, Journey
-from tests.flow.mmsc import DOMAIN, MMSC, PICTURE, TEXT, Scene, provisioned
+from tests.flow.journey import DESTINATION, NOW_MS, SOURCE, Journey
+from tests.flow.mmsc import DOMAIN, MMSC, PICTURE, TEXT, FakeMedia, Scene, provisioned
+from tests.flow.test_money import entries, put_in_force, stored_balance
 
 OK = RequestStatus.OK
 MINUTE = 60
@@ -179,6 +182,20 @@ class SizeTests(Case):
         self.scene.media.files.clear()
         message = self.scene.accepted(multimedia=kept)
         assert message.state == MessageState.REJECTED
+
+    def test_a_fault_of_ours_waits_a_minute(self) -> None:
+        """It is logged once and the message is tried again later, not at once and for ever; what
+        comes behind it is mailed meanwhile (I5)."""
+        with mock.patch.object(FakeMedia, "get_here", side_effect=ZeroDivisionError):
+            message = self.scene.accepted()
+        assert len(self.flushLoggedErrors(ZeroDivisionError)) == 1
+        self.scene.accepted(client_reference="2")
+        assert len(self.scene.outgoing().sent) == 1
+        self.scene.advance(MINUTE - 1)
+        assert len(self.scene.outgoing().sent) == 1
+        self.scene.advance(1)
+        assert len(self.scene.outgoing().sent) == 2
+        assert message.state == MessageState.ENROUTE
 
     def test_media_that_cannot_be_read_now_are_waited_for(self) -> None:
         """A store that fails is tried again as an MMSC that is not reached."""
@@ -616,3 +633,44 @@ class StopTests(Case):
         scene.advance(MINUTE)
         [request] = scene.outgoing("other").pdus()
         assert request.transaction_id == f"{waiting.id:x}"
+
+
+class MoneyTests(Case):
+    """Prices and refunds as for SMS (issue 6; I8)."""
+
+    def prepaid(self, balance: str, **fields: Any) -> None:
+        """The account has so much; an MMS costs 0.05."""
+        provisioning = provisioned()
+        provisioning.routes["uk"].carriers = ["mmsc"]
+        provisioning.accounts["acme"] = Account(
+            name="acme", number=[Number(SOURCE)], balance=balance, **fields
+        )
+        put_in_force(self.journey, provisioning)
+
+    def adds_up(self, *expected: tuple[Entry, int]) -> None:
+        """The ledger has these entries, and its sum is the balance."""
+        found = [(reason, amount) for reason, amount, _ in entries(self.journey)]
+        assert found == list(expected)
+        total = sum(amount for _, amount in expected)
+        assert stored_balance(self.journey) == self.journey.balances.of("acme") == total
+
+    def test_what_the_mmsc_refuses_is_given_back(self) -> None:
+        """By SMTP, or by its response: where the account's refunds say so."""
+        self.prepaid("0.1000", refund=["refused"])
+        message = self.scene.accepted()
+        assert message.charged == 500
+        self.scene.outgoing().say(550)
+        self.adds_up((Entry.OPENING, 1000), (Entry.CHARGE, -500), (Entry.REFUND, 500))
+        self.scene.accepted()
+        self.scene.outgoing().say(250)
+        self.scene.respond(RequestStatus.SERVICE_DENIED)
+        assert stored_balance(self.journey) == self.journey.balances.of("acme") == 1000
+
+    def test_what_is_spent_sends_no_mms(self) -> None:
+        """It is refused with the reason that an SMS has, and nothing is mailed."""
+        self.prepaid("0.0600")
+        self.scene.accepted()
+        [outcome] = self.journey.accept(self.scene.an_mms())
+        assert isinstance(outcome, Refusal)
+        assert outcome.reason == Reason.NO_CREDIT
+        assert len(self.scene.outgoing().sent) == 1

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smsgw.flow import receipts
-from smsgw.flow.receipts import normalise, other_bases
+from smsgw.flow import awaited
+from smsgw.flow.awaited import normalise, other_bases
 from smsgw.message import Message, MessageState, Receipt
 from smsgw.queues import Kind
 from smsgw.smpp.pdu import SubmitSmResp
@@ -181,7 +181,7 @@ class MatchingTests(JourneyCase):
 
     def test_a_message_long_out_of_memory_is_found_in_the_store(self) -> None:
         """Memory keeps the latest parts only."""
-        self.patch(receipts, "_RECENT", 2)
+        self.patch(awaited, "_RECENT", 2)
         first = self.asked("b1").id
         for n in range(2, 5):
             self.asked(f"b{n}")
@@ -455,7 +455,7 @@ class EarlyTests(JourneyCase):
 
     def test_what_waits_for_a_response_is_bounded(self) -> None:
         """The oldest are given up, in memory and in the store, and counted."""
-        self.patch(receipts, "_EARLY", 3)
+        self.patch(awaited, "_EARLY", 3)
         for n in range(5):
             assert self.journey.receive(f"n{n}")
         assert self.journey.awaited.early == 3
@@ -468,7 +468,7 @@ class EarlyTests(JourneyCase):
         for n in range(5):
             assert self.journey.receive(f"n{n}")
             self.journey.clock.advance(1)
-        self.patch(receipts, "_EARLY", 3)
+        self.patch(awaited, "_EARLY", 3)
         self.journey.restart()
         assert self.journey.awaited.early == 3
         kept = {row.carrier_id for row in self.journey.rows(schema.early_receipt)}

@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
 from smsgw.flow.exchange import carrier_peer
-from smsgw.flow.replies import LASTS_MS, RESIDENT, WINDOW, Replies
+from smsgw.flow.replies import LASTS_MS, RESIDENT, WINDOW, Replies, take_over_mails
 from smsgw.identities import Identities
 from smsgw.provisioning import Carrier, Provisioning
 from smsgw.queues import Transaction
@@ -53,6 +53,20 @@ class FakeExchange:
         _, mail, done = self.under_way.pop(0)
         done.callback({mail.recipients[0]: outcome})
         return mail
+
+
+def node_row(number: int) -> dict[str, Any]:
+    """The row of a node that lives."""
+    return {
+        "number": number,
+        "name": "n",
+        "roles": "smtp",
+        "version": "1",
+        "carriers": "{}",
+        "started_at": 1,
+        "seen_at": 1,
+        "incarnation": 1,
+    }
 
 
 class RepliesTests(TestCase):
@@ -102,6 +116,36 @@ class RepliesTests(TestCase):
         )
         assert self.rows() == []
         assert (self.replies.sent, self.replies.waiting()) == (1, {})
+
+    def test_of_two_nodes_each_mails_its_own_and_what_a_dead_one_had(self) -> None:
+        """I2: a node that starts leaves alone what another one mails. I1: it mails that when the
+        other one is dead."""
+        self.journal.run(lambda c: c.execute(schema.node.insert().values(node_row(0))))
+        self.put(b"one")
+        exchange = FakeExchange()
+        there: Any = exchange
+        ids = Identities(1, self.clock.seconds)
+        other = Replies(
+            lambda: self.tables, there, self.journal, ids, self.clock, self.clock.seconds, 1, True
+        )
+        self.successResultOf(Deferred.fromCoroutine(other.start()))
+        assert exchange.under_way == []
+        self.journal.run(lambda c: take_over_mails(c, 0, 1))
+        self.successResultOf(Deferred.fromCoroutine(other.adopt()))
+        assert exchange.tell(outcome_of(250, "ok")).content == b"one"
+        assert self.rows() == []
+
+    def test_what_a_node_had_that_is_unknown_is_mailed_by_the_first_that_starts(self) -> None:
+        """I1: also after a node got another number, or a store was moved."""
+        self.put(b"one")
+        exchange = FakeExchange()
+        there: Any = exchange
+        ids = Identities(1, self.clock.seconds)
+        other = Replies(
+            lambda: self.tables, there, self.journal, ids, self.clock, self.clock.seconds, 1, True
+        )
+        self.successResultOf(Deferred.fromCoroutine(other.start()))
+        assert exchange.tell(outcome_of(250, "ok")).content == b"one"
 
     def test_is_tried_again_by_the_carriers_pauses(self) -> None:
         """§4: after the pauses of ``retry_s``, the last one again and again."""

@@ -6,7 +6,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from smsgw.config import Config, Http, Smpp, SmppListener
-from smsgw.flow import receipts
+from smsgw.flow import awaited
 from smsgw.message import MessageState
 from smsgw.service import Gateway
 from smsgw.smpp.constants import Status, Tag
@@ -353,7 +353,7 @@ class SmsTest(Scene):
     async def test_ids_in_hex_in_the_response_and_in_decimal_in_the_receipt(self) -> None:
         """They are the same to the gateway (ruling 13), once it looks again for what a receipt
         means that matched nothing."""
-        self.patch(receipts, "_EXCHANGE_MS", 0)
+        self.patch(awaited, "_EXCHANGE_MS", 0)
         await self.north(SmscScript(response_id="hex", receipt_id="decimal", receipt_tlvs=False))
         esme = await self.esme()
         answer = await esme.submit(registered_delivery=1)

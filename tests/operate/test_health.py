@@ -1,11 +1,13 @@
 """Health: what makes a gateway ready, and the reason when it is not."""
 
 from typing import Any
+from unittest import mock
 
 from attrs import define
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from smsgw.operate.health import PROBE_S
+from smsgw.operate.health import ANSWER_S, PROBE_S
 from tests.operate.gateways import a_gateway, provision, result
 
 
@@ -70,3 +72,38 @@ class ReadyTests(TestCase):
         for _ in range(10):
             self.failing()
         assert self.gateway.journal.transactions == before + 1
+
+    def test_a_store_that_is_silent_makes_it_not_ready(self) -> None:
+        """Each that asks is answered within ANSWER_S, later ones at once; one write waits, however
+        often it is asked; and it is ready again with the store's answer."""
+        gateway = self.gateway
+        gateway.journal.waiting = True
+        silent = {"store": "the store does not answer"}
+        asked = [Deferred.fromCoroutine(gateway.operator.ready()) for _ in range(3)]
+        gateway.reactor.advance(ANSWER_S / 2)
+        asked.append(Deferred.fromCoroutine(gateway.operator.health()))
+        for one in asked:
+            self.assertNoResult(one)
+        gateway.reactor.advance(ANSWER_S / 2)
+        for one in asked:
+            failing = {each.name: each.detail for each in self.successResultOf(one).checks[:1]}
+            assert failing == silent
+        for _ in range(5):
+            gateway.reactor.advance(PROBE_S)
+            assert self.failing() == silent
+        assert gateway.journal.line == 1
+        gateway.journal.release()
+        assert self.failing() == {}
+        assert gateway.reactor.getDelayedCalls() == []
+
+    def test_a_carrier_that_another_node_has_up_is_a_way_out(self) -> None:
+        """A node without the role ``carriers``, or whose carriers are leased to others, takes
+        messages that they send: a load balancer is to use it."""
+        self.gateway.listeners.open = False  # or links would be made
+        provision(self, self.gateway)
+        self.gateway.listeners.open = True
+        registry = mock.Mock(**{"is_up.side_effect": ["north"].__contains__})
+        self.gateway.registry = registry
+        assert self.failing() == {}
+        registry.is_up.side_effect = [].__contains__
+        assert self.failing() == {"carriers": "0 of 1 are up"}

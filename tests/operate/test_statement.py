@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from smsgw.identities import Identities
 from smsgw.message import Message
 from smsgw.operate import statement
-from smsgw.operate.operator import CostView, LedgerView
+from smsgw.operate.account_views import CostView, LedgerView
 from smsgw.rules.money import Entry
 from smsgw.store import ledger, provision, records, schema
 from tests.journals import a_store

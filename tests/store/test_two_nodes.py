@@ -13,7 +13,7 @@ from smsgw.message import MessageState
 from smsgw.rules.money import Entry
 from smsgw.store import ledger, lines, schema, writers
 from smsgw.store.database import StoreUnusable
-from smsgw.store.journal import Changes, EndedBefore, Journal, Overdrawn
+from smsgw.store.journal import Changes, EndedBefore, Journal, Overdrawn, TakenBefore
 from tests import postgresql
 from tests.store.test_journal import inserting
 
@@ -99,6 +99,34 @@ class TwoNodesTests(TestCase):
         stored = await two.run(lambda c: c.execute(rows).all())
         assert len(stored) == 40
         assert all(error == number for error, number in stored)
+
+    async def test_only_one_takes_an_early_receipt(self) -> None:
+        """Who takes one that is gone is told so, and stores nothing; one that is given up need not
+        be there: each node that knew it gives it up."""
+        one, two = self.journals
+        await one.commit(Changes(early_receipts=[("north", "a0", 1, b"")]))
+        taking = {"early_taken": [("north", "a0")]}
+        await one.commit(Changes(**taking, early_receipts=[("north", "one", 1, b"")]))
+        late = two.commit(Changes(**taking, early_receipts=[("north", "two", 1, b"")]))
+        with pytest.raises(TakenBefore):
+            await late
+        await two.commit(
+            Changes(early_matched=[("north", "a0")], early_receipts=[("", "", 1, b"")])
+        )
+        rows = select(schema.early_receipt.c.carrier_id)
+        assert await two.run(lambda c: set(c.execute(rows).scalars())) == {"one", ""}
+
+    async def test_only_one_takes_a_part(self) -> None:
+        """Who takes one that is gone is told so, and stores nothing; where no other node takes any,
+        one need not be there: the store may have failed when it came."""
+        one, two = self.journals
+        await one.commit(Changes(segments=[(1, "north", b""), (2, "north", b"")]))
+        await one.commit(Changes(segments_taken=[1, 2], segments=[(3, "north", b"")]))
+        with pytest.raises(EndedBefore):
+            await two.commit(Changes(segments_taken=[3, 2], segments=[(4, "north", b"")]))
+        await two.commit(Changes(segments_done=[2], segments=[(5, "north", b"")]))
+        rows = select(schema.segment.c.id)
+        assert await two.run(lambda c: set(c.execute(rows).scalars())) == {3, 5}
 
     async def test_what_one_commits_the_other_reads(self) -> None:
         """A commit that was told of is there for every node, also for what is read beside."""

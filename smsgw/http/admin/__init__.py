@@ -15,6 +15,7 @@ from smsgw.http.admin import (
     openapi,
     provisioning,
     queues,
+    sessions,
     trace,
     watch,
 )
@@ -30,6 +31,7 @@ ENDPOINTS: list[Endpoint] = [
     *carriers.ENDPOINTS,
     *messages.ENDPOINTS,
     *queues.ENDPOINTS,
+    *sessions.ENDPOINTS,
     *trace.ENDPOINTS,
     *lists.ENDPOINTS,
     *provisioning.ENDPOINTS,

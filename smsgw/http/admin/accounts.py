@@ -3,7 +3,7 @@
 import msgspec
 
 from smsgw.http.admin.endpoints import Call, Endpoint, Fault, Refused, accepted
-from smsgw.operate.operator import AccountView, BalanceView, CostView, LedgerView
+from smsgw.operate.account_views import AccountView, BalanceView, CostView, LedgerView
 from smsgw.operate.statement import NoAccount, by_costcentre
 
 _LATEST = (1 << 63) - 1  # what the store holds

@@ -3,7 +3,8 @@
 import msgspec
 
 from smsgw.http.admin.endpoints import Call, Endpoint, accepted
-from smsgw.operate.operator import CarrierView, RouteView
+from smsgw.operate.node_views import CarrierView
+from smsgw.operate.operator import RouteView
 
 
 class RouteTrial(msgspec.Struct):

@@ -6,7 +6,8 @@ from attrs import define
 from smsgw.flow.dead import Which
 from smsgw.http.admin.endpoints import Call, Endpoint, Refused
 from smsgw.operate.dead_views import IDS, DeadView
-from smsgw.operate.operator import NodeView, QueueView
+from smsgw.operate.node_views import NodeView
+from smsgw.operate.operator import QueueView
 
 
 class Page(msgspec.Struct):

@@ -8,15 +8,13 @@ from prometheus_client import CollectorRegistry
 
 from smsgw.http.admin import Access, add
 from smsgw.http.site import Request, Response, Site
+from smsgw.operate.account_views import AccountView, BalanceView, LedgerView
+from smsgw.operate.node_views import CarrierView
 from smsgw.operate.operator import (
-    AccountView,
     Applied,
     AuditView,
-    BalanceView,
-    CarrierView,
     Check,
     Health,
-    LedgerView,
     MessageView,
     QueueView,
     RouteView,
