@@ -46,6 +46,7 @@ class Books:
     acknowledged: dict[str, str] = field(factory=dict)  # -> the message id in submit_sm_resp
     refused: Counter[int] = field(factory=Counter)
     refused_by_carriers: int = 0
+    web_answers: Counter[int] = field(factory=Counter)  # by HTTP status
     # (handset, number of the part) -> the runs in which a carrier took it
     arrivals: dict[tuple[str, int], list[int]] = field(factory=lambda: defaultdict(list))
     garbled: list[SubmitSm] = field(factory=list)
@@ -128,18 +129,18 @@ class Books:
 
     def sent_twice(self, window: int) -> list[str]:
         """What breaks I2 at the carrier; ``window``: of all its links together."""
-        return _twice(self.arrivals, window, "sent")
+        return twice(self.arrivals, window, "sent")
 
     def told_twice(self, window: int) -> list[str]:
         """What breaks I2 at the account's receipts; ``window``: of all its sessions together."""
-        return _twice(self.receipts, window, "receipted")
+        return twice(self.receipts, window, "receipted")
 
     def mo_twice(self, window: int) -> list[str]:
         """What breaks I2 at the account's MO; ``window``: of the carrier's sessions and its own."""
-        return _twice(self.mo_received, window, "handed over", within_a_run=True)
+        return twice(self.mo_received, window, "handed over", within_a_run=True)
 
 
-def _twice(
+def twice(
     happened: "dict[Any, list[int]]", window: int, word: str, within_a_run: bool = False
 ) -> list[str]:
     """Each time but the last of one thing is put down to the crash that ended its run.

@@ -102,10 +102,11 @@ class KillCase(TestCase):
             self.addCleanup(port.stopListening)
             self.addCleanup(carrier.stop)
         self.esmes: list[BookedEsme] = []
+        await self.listen()
         self.gateway = self.process(Path(temporary_folder(self)))
         self.addCleanup(self.gateway.kill)
         await deferToThread(self.gateway.start)
-        provisioning = PROVISIONING.format(north=north.getHost().port, south=south.getHost().port)
+        provisioning = self.provisioning(north.getHost().port, south.getHost().port)
         await deferToThread(self.gateway.apply, provisioning)
         await self.smsc.bound(LINKS)
         await self.south.bound()
@@ -113,6 +114,13 @@ class KillCase(TestCase):
         self.mo.start(0.02)
         self.addCleanup(lambda: self.mo.running and self.mo.stop())
         await self.bind()
+
+    async def listen(self) -> None:
+        """What the client listens on, besides its sessions."""
+
+    def provisioning(self, north: int, south: int) -> str:
+        """What is provisioned, with carriers on these ports."""
+        return PROVISIONING.format(north=north, south=south)
 
     def process(self, folder: Path) -> GatewayProcess:
         """The gateway."""

@@ -6,9 +6,7 @@ import signal
 
 import pytest
 from sqlalchemy import make_url
-from twisted.internet import reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from smsgw.smpp.constants import Status
@@ -34,7 +32,7 @@ class PauseTest(ThreeNodes):
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
         self.rest()
-        await deferLater(reactor, 0)
+        await self.all_read()
         self.books.run += 1  # what had no answer is sent twice (I2)
         await self.until_dead(2, at=0)
         os.kill(pid, signal.SIGCONT)
@@ -78,7 +76,7 @@ class PartitionTest(ThreeNodes):
         # It has been round once more since the store answered it the last time: it sends nothing
         # from now on, as it settles nothing, and what had no answer is sent twice (I2).
         await deferToThread(self.nodes[1].admin, "/health")
-        await deferLater(reactor, 0)
+        await self.all_read()
         self.books.run += 1
         await self.until_dead(1, at=0)
 

@@ -1,12 +1,14 @@
-"""Three gateway processes on one RabbitMQ and one PostgreSQL, a client with a session at each, and
-carriers."""
+"""Three gateway processes on one RabbitMQ and one PostgreSQL, a client with a session at each that
+sends by REST too, a customer with an MMSC, and carriers."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
@@ -15,14 +17,31 @@ from tests import postgresql
 from tests.amqp.rabbitmq import RabbitMq, installed
 from tests.folders import temporary_folder
 from tests.integration.books import POLL_S, BookedEsme, until
+from tests.integration.mms import DOMAIN, BookedMms
 from tests.integration.scene import until_asked
 from tests.integration.test_kill import WINDOW, KillCase
 from tests.integration.test_kill_broker import on_broker
-from tests.running import GatewayProcess
+from tests.integration.web import BookedCallbacks, BookedWeb
+from tests.running import GatewayProcess, free_ports
 
 NODES = 3
 MOST = 300  # acknowledged messages of one load, at most: three nodes share this machine
 MO_S = 0.1  # between texts from handsets
+REQUESTS = 6  # by REST at a time
+TURNS = 5  # of the reactor, in which all that a node wrote before it ended is read
+HTTP_LOGIN = """\
+[[account.credential]]
+kind = "http"
+username = "acme"
+password = "secret12"
+allow = ["127.0.0.0/8"]
+"""
+MAIL = f"""\
+[smtp]
+listen = ["tcp:{{port}}:interface=127.0.0.1"]
+domains = {{{{ mm4 = "{DOMAIN}" }}}}
+peer_connections = 500
+"""
 
 
 def a_broker() -> Iterator[RabbitMq]:
@@ -46,20 +65,44 @@ class ThreeNodes(KillCase):
 
     async def begin(self) -> None:
         """All nodes are there, and the carrier's links are up."""
-        self.url = postgresql.a_database(self)
+        self.url = self.database()
         self.beside = temporary_folder(self)
         self.broker = on_broker(self.rabbit, "nodes")
         await self.lay_networks()
         self.nodes: list[GatewayProcess] = []
         self.bound: dict[int, BookedEsme] = {}
         await super().begin()
-        for _ in range(1, NODES):
-            node = self.process(Path(temporary_folder(self)))
+        others = [self.process(Path(temporary_folder(self))) for _ in range(1, NODES)]
+        for node in others:
             self.addCleanup(node.kill)
-            await deferToThread(node.start)
+        await gatherResults([deferToThread(node.start) for node in others])
+        ports = [node.http_port for node in self.nodes]
+        self.web = BookedWeb(reactor, self.books, ports, REQUESTS)
+        self.addCleanup(self.web.stop)
         for number in range(NODES):
             await self.bind_to(number)
         self.mo.interval = MO_S
+
+    def database(self) -> str:
+        """The URL of the store."""
+        return postgresql.a_database(self)
+
+    async def listen(self) -> None:
+        """The client listens for callbacks."""
+        self.callbacks = BookedCallbacks(reactor, self.books)
+        self.callback_port = await self.callbacks.start()
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.callbacks.stop()))
+        self.mail_ports = free_ports(NODES)
+        self.mms = BookedMms(reactor, self.books, self.mail_ports)
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.mms.stop()))
+        self.mms_provisioning = await self.mms.start()
+
+    def provisioning(self, north: int, south: int) -> str:
+        """See ``KillCase``."""
+        named = '[[account]]\nname = "acme"\n'
+        callback = f'callback = "http://127.0.0.1:{self.callback_port}/receipts"\n'
+        text = super().provisioning(north, south)
+        return text.replace(named, f"{named}{callback}{HTTP_LOGIN}") + self.mms_provisioning
 
     async def lay_networks(self) -> None:
         """Nodes reach the store and the broker directly, if nothing else is said."""
@@ -74,6 +117,8 @@ class ThreeNodes(KillCase):
         sqlite = f'url = "sqlite:///{folder}/smsgw.db"'
         here = f'url = "{self.urls.get(number, self.url)}"\nfolder = "{self.beside}"'
         text = text.replace(sqlite, here).replace('"test"', f'"n{number}"\nnumber = {number}')
+        text += "[aerialink]\nallow_private_callbacks = true\n"
+        text += MAIL.format(port=self.mail_ports[number])
         node.config.write_text(text)
         self.nodes.append(node)
         return node
@@ -99,28 +144,37 @@ class ThreeNodes(KillCase):
         """The session of a node that has ended is closed; the next run begins."""
         self.rest()
         await self.bound.pop(number).closed()
-        # What it had written to carriers is here, and is read in the same turn, if not before.
-        await deferLater(reactor, 0)
+        await self.all_read()
         self.books.run += 1
+
+    async def all_read(self) -> None:
+        """What was written to carriers and callbacks is here, and is read within a few turns."""
+        for _ in range(TURNS):
+            await deferLater(reactor, 0)
 
     async def stop_node(self, number: int) -> None:
         """A node ends in order, while the others are loaded some more."""
-        stopping = deferToThread(self.nodes[number].stop)
+        code = await self.under_load(deferToThread(self.nodes[number].stop))
+        assert code == 0, self.nodes[number].output
+        await self.ended(number)
+
+    async def under_load(self, work: "Deferred[Any]") -> Any:
+        """Waits for something, and no more than so many messages are acknowledged meanwhile."""
         goal = len(self.books.acknowledged) + MOST
         await until(
             reactor,
-            lambda: stopping.called or len(self.books.acknowledged) >= goal,
+            lambda: work.called or len(self.books.acknowledged) >= goal,
             "acknowledgements of the other nodes",
         )
         self.rest()
-        assert await stopping == 0, self.nodes[number].output
-        await self.ended(number)
+        return await work
 
     def rest(self) -> None:
         """No more load for now: what comes in while others are waited for is to be bounded."""
         self.smsc.script.answer_delay_s = 0.0
         for esme in self.esmes:
             esme.loading = False
+        self.web.loading = self.mms.loading = False
 
     async def load(self) -> None:
         """Every session that is bound loads, until some more messages are acknowledged."""
@@ -129,11 +183,21 @@ class ThreeNodes(KillCase):
         for esme in self.bound.values():
             esme.loading = True
             esme.fill()
-        await until(reactor, lambda: len(self.books.acknowledged) >= goal, "acknowledgements")
+        self.web.loading = self.mms.loading = True
+        self.web.fill()
+        by_web = sum(self.books.web_answers.values()) + REQUESTS
+        await until(
+            reactor,
+            lambda: (
+                len(self.books.acknowledged) >= goal
+                and sum(self.books.web_answers.values()) >= by_web
+            ),
+            "acknowledgements",
+        )
 
     async def start_node(self, number: int) -> None:
-        """A node starts again, and the client binds to it."""
-        await deferToThread(self.nodes[number].start)
+        """A node starts again, while the others may be loaded some more; the client binds to it."""
+        await self.under_load(deferToThread(self.nodes[number].start))
         await self.bind_to(number)
 
     async def nodes_at(self, number: int) -> dict[int, dict[str, object]]:
@@ -162,6 +226,10 @@ class ThreeNodes(KillCase):
 
         await until_asked(gone, f"the end of node {number}")
 
+    def at_rest(self) -> bool:
+        """See ``KillCase``."""
+        return super().at_rest() and not self.web.under_way and self.mms.at_rest()
+
     async def settle_all(self) -> None:
         """The other nodes end in order once nothing waits; what was said must hold."""
         await until(reactor, self.south_is_bound, "a bind of the carrier with one")
@@ -169,11 +237,22 @@ class ThreeNodes(KillCase):
         deadline = reactor.seconds() + self.last_s
         while not self.at_rest():
             if reactor.seconds() > deadline:
-                self.fail(self.told([f"queues: {await self.queues()}", *self.books.missing()]))
+                self.fail(
+                    self.told(
+                        [
+                            f"queues: {await self.queues()}",
+                            *self.mms.broken(),
+                            *self.books.missing(),
+                        ]
+                    )
+                )
             await deferLater(reactor, POLL_S)
         for node in self.nodes[1:]:
             assert await deferToThread(node.stop) == 0
         await self.settle()
+        assert set(self.books.web_answers) == {200}, self.books.web_answers
+        assert self.mms.books.acknowledged
+        assert not self.mms.broken(), self.told(self.mms.broken())
 
     def south_is_bound(self) -> bool:
         """The carrier that takes one bind has it."""
