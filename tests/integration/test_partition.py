@@ -34,6 +34,7 @@ class PauseTest(ThreeNodes):
         self.rest()
         await self.all_read()
         self.books.run += 1  # what had no answer is sent twice (I2)
+        self.mms.books.finishing = True
         await self.until_dead(2, at=0)
         os.kill(pid, signal.SIGCONT)
         await self.has_ended(2)
@@ -78,6 +79,7 @@ class PartitionTest(ThreeNodes):
         await deferToThread(self.nodes[1].admin, "/health")
         await self.all_read()
         self.books.run += 1
+        self.mms.books.finishing = True
         await self.until_dead(1, at=0)
 
         async def missed() -> bool:
