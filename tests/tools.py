@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 
-# Program, or module of Perl -> the Debian package that has it.
+# Program, file, or module of Perl -> the Debian package that has it.
 TOOLS = {
     "tshark": "tshark",
     "node": "nodejs",
@@ -21,11 +21,14 @@ TOOLS = {
     "/usr/lib/postgresql/15/bin/postgres": "postgresql",
     "SMS::AQL": "libsms-aql-perl",
     "Net::SMPP": "libnet-smpp-perl",
+    "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf": "fonts-dejavu-core",
 }
 
 
 def has(tool: str) -> bool:
     """True if it is installed."""
+    if tool.startswith("/"):
+        return os.path.exists(tool)
     if "::" not in tool:
         return shutil.which(tool) is not None
     if shutil.which("perl") is None:

@@ -194,9 +194,9 @@ def _remove_members(to: writers.Writer, rows: list[tuple[int, str]]) -> None:
     to.tell(news.of_members(rows))
 
 
-def _put_members(to: writers.Writer, rows: list[Row]) -> None:
+def _put_members(to: writers.Writer, rows: list[Any]) -> None:
     to.insert(schema.list_member, rows, replace=True)
-    to.tell(news.of_members([(row[0], row[1]) for row in rows]))  # type: ignore[misc]
+    to.tell(news.of_members([(row[0], row[1]) for row in rows]))
 
 
 # The order lets one batch put an entry and settle it, or insert a message and close it.

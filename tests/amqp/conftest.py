@@ -1,19 +1,7 @@
 """The broker that the tests of one worker share, started when the first of them asks for it."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.amqp.rabbitmq import RabbitMq, installed
+from tests.amqp.rabbitmq import a_broker
 
-
-@pytest.fixture(scope="session")
-def broker() -> Iterator[RabbitMq]:
-    if not installed():
-        pytest.skip("rabbitmq-server is not installed")
-    found = RabbitMq()
-    try:
-        found.start()
-        yield found
-    finally:
-        found.remove()
+broker = pytest.fixture(scope="session")(a_broker)

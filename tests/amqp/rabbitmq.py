@@ -6,7 +6,10 @@ import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from tests.outside import certificate, pem
 from tests.running import Running, free_ports
@@ -131,3 +134,15 @@ class RabbitMq(Running):
 def installed() -> bool:
     """True if this machine has RabbitMQ, as ``make test`` installs it where it can."""
     return SERVER.exists() and shutil.which("epmd") is not None
+
+
+def a_broker() -> Iterator[RabbitMq]:
+    """A fixture: a broker that is started when the first test asks for it."""
+    if not installed():
+        pytest.skip("rabbitmq-server is not installed")
+    found = RabbitMq()
+    try:
+        found.start()
+        yield found
+    finally:
+        found.remove()

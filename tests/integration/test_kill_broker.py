@@ -1,31 +1,19 @@
 """kill -9 of the gateway and of RabbitMQ under load, with queues on the broker: nothing
 acknowledged is lost, little is sent twice (I1, I2, I3, I8)."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 
-from tests.amqp.rabbitmq import RabbitMq, installed
+from tests.amqp.rabbitmq import RabbitMq, a_broker
 from tests.integration import test_kill_postgresql
 from tests.integration.books import until
 from tests.integration.test_kill import KillCase
 from tests.running import GatewayProcess
 
-
-@pytest.fixture(scope="module")
-def rabbit() -> Iterator[RabbitMq]:
-    """A broker for the gateways of this module, one after the other."""
-    if not installed():
-        pytest.skip("rabbitmq-server is not installed")
-    found = RabbitMq()
-    try:
-        found.start()
-        yield found
-    finally:
-        found.remove()
+rabbit = pytest.fixture(scope="module")(a_broker)
 
 
 def on_broker(rabbit: RabbitMq, vhost: str) -> str:

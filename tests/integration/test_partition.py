@@ -10,8 +10,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
 from smsgw.smpp.constants import Status
+from tests.amqp.rabbitmq import a_broker
 from tests.integration.scene import until_asked
-from tests.integration.three_nodes import ThreeNodes, a_broker
+from tests.integration.three_nodes import ThreeNodes
 from tests.passing import Passing
 
 rabbit = pytest.fixture(scope="module")(a_broker)

@@ -8,9 +8,10 @@ from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 
 from smsgw.smpp.constants import Status
+from tests.amqp.rabbitmq import a_broker
 from tests.integration.books import until
 from tests.integration.scene import until_asked
-from tests.integration.three_nodes import NODES, ThreeNodes, a_broker
+from tests.integration.three_nodes import NODES, ThreeNodes
 from tests.postgresql import Postgresql, installed
 
 rabbit = pytest.fixture(scope="module")(a_broker)

@@ -2,7 +2,6 @@
 sends by REST too, a customer with an MMSC, and carriers."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from tests import postgresql
-from tests.amqp.rabbitmq import RabbitMq, installed
+from tests.amqp.rabbitmq import RabbitMq
 from tests.folders import temporary_folder
 from tests.integration.books import POLL_S, BookedEsme, until
 from tests.integration.mms import DOMAIN, BookedMms
@@ -42,18 +41,6 @@ listen = ["tcp:{{port}}:interface=127.0.0.1"]
 domains = {{{{ mm4 = "{DOMAIN}" }}}}
 peer_connections = 500
 """
-
-
-def a_broker() -> Iterator[RabbitMq]:
-    """A fixture: a broker for the nodes of a module."""
-    if not installed():
-        pytest.skip("rabbitmq-server is not installed")
-    found = RabbitMq()
-    try:
-        found.start()
-        yield found
-    finally:
-        found.remove()
 
 
 class ThreeNodes(KillCase):
