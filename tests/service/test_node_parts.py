@@ -182,8 +182,12 @@ class JoinTests(NodesCase):
 
         async def none() -> bool:
             read = select(schema.segment.c.id)
-            held = [one.inbound.joining.waiting for one in (self.a, self.b)]
-            return not await self.a.journal.run(lambda c: c.execute(read).all()) and held == [0, 0]
+            if await self.a.journal.run(lambda c: c.execute(read).all()):
+                return False
+            # Who was second to join them has them back until it is told: each is asked when all
+            # that it had under way has ended.
+            await self.b.journal.run(lambda c: None)
+            return [one.inbound.joining.waiting for one in (self.a, self.b)] == [0, 0]
 
         await until_asked(none, "all parts are joined")
 
@@ -198,5 +202,19 @@ class JoinTests(NodesCase):
         await self.settled()
         assert await self.received() == [320]
         await self.takes(self.a, third)
+        await self.settled()
+        assert await self.received() == [320]
+
+    async def test_it_is_joined_once_by_nodes_that_do_it_at_once(self) -> None:
+        """Who is second finds the parts gone, and takes what comes again for a repeat."""
+        first, second, third = await self.parts()
+        await self.takes(self.a, first)
+        await self.takes(self.b, second)
+        await self.takes(self.a, third)
+        nodes = (self.a, self.b)
+        await gatherResults([Deferred.fromCoroutine(n.inbound.follow(n.journal)) for n in nodes])
+        await self.settled()
+        await self.takes(self.a, third)
+        await self.takes(self.b, second)
         await self.settled()
         assert await self.received() == [320]
