@@ -5,7 +5,6 @@ import os
 import resource
 import signal
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from twisted.python.failure import Failure
 from smsgw import config as configuration
 from smsgw import demo
 from smsgw.operate import log
+from smsgw.reactor import direct, steady
 from smsgw.service import CannotStart, Gateway
 from smsgw.store import nodes
 from smsgw.store.database import StoreUnusable, open_store, place_of
@@ -75,16 +75,6 @@ def _fail(lines: list[str]) -> None:
     raise SystemExit(1)
 
 
-def steady(reactor: Any) -> None:
-    """Let the reactor count time by a clock that never steps.
-
-    Twisted's is the wall clock: at a step forward by half a minute every submit under way would be
-    given up, and sent twice (I2); after one backward nothing would be due. Nothing has been
-    scheduled yet, so no call is left with a time of the old clock.
-    """
-    reactor.seconds = time.monotonic
-
-
 def raise_descriptor_limit() -> None:
     """Let the process have as many connections as its hard limit allows; the soft one, 1024 as a
     rule, is for programs that use select.
@@ -101,6 +91,7 @@ def makeService(options: Options) -> IService:
 
     reactor: Any = installed
     steady(reactor)
+    direct(reactor)
     raise_descriptor_limit()
 
     config = options["configuration"]

@@ -1,0 +1,182 @@
+"""What the gateway asks of the reactor: a clock that never steps, and no detour."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from twisted.internet.base import ReactorBase
+from twisted.internet.epollreactor import EPollReactor
+from twisted.internet.protocol import ClientFactory, Factory, Protocol, connectionDone
+from twisted.internet.selectreactor import SelectReactor
+from twisted.internet.task import LoopingCall
+from twisted.python import log
+from twisted.python.failure import Failure
+
+from smsgw.reactor import direct, steady
+from tests.running import free_ports
+
+
+class Reactor(ReactorBase):
+    """Only the time of a reactor."""
+
+    def installWaker(self) -> None:
+        """It need not be woken."""
+
+
+@pytest.fixture
+def wall(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How far the wall clock has been set from where it was, in one item."""
+    step = [0.0]
+    monkeypatch.setattr(ReactorBase, "seconds", staticmethod(lambda: time.time() + step[0]))
+    return step
+
+
+@pytest.mark.parametrize("step", [86_400.0, -86_400.0])
+def test_a_step_of_the_wall_clock_moves_no_call(
+    wall: list[float], step: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is due because the clock was set, and nothing is due later: no timeout lies (I2)."""
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    reactor = Reactor()
+    steady(reactor)
+    calls: list[str] = []
+    looping = LoopingCall(calls.append, "loop")
+    looping.clock = reactor
+    looping.start(30, now=False)
+    reactor.callLater(20, calls.append, "once")
+    wall[0] = step
+    now[0] = 1019.0
+    reactor.runUntilCurrent()
+    assert calls == []
+    assert reactor.timeout() == 1.0
+    now[0] = 1031.0
+    reactor.runUntilCurrent()
+    assert calls == ["once", "loop"]
+    looping.stop()
+
+
+class Peer(Protocol):
+    """Keeps what comes, and says how it ended."""
+
+    then: Callable[[bytes], object] = staticmethod(lambda octets: None)
+
+    def __init__(self) -> None:
+        self.octets = b""
+        self.ended = ""
+
+    def dataReceived(self, data: bytes) -> None:
+        """Keeps it, and does what the test wants done then."""
+        self.octets += data
+        self.then(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Keeps why."""
+        self.ended = reason.type.__name__ if reason.type is not None else "?"
+
+
+class Running:
+    """An epoll reactor that is turned by hand, with a listener."""
+
+    def __init__(self) -> None:
+        # Not the one of the tests.
+        self.reactor: Any = EPollReactor()
+        direct(self.reactor)
+        self.served: list[Peer] = []
+        (self.port,) = free_ports(1)
+        factory = Factory()
+        factory.buildProtocol = lambda addr: self._built(self.served)  # type: ignore[method-assign]
+        self.listener = self.reactor.listenTCP(self.port, factory, interface="127.0.0.1")
+
+    def _built(self, kept: list[Peer]) -> Peer:
+        kept.append(Peer())
+        return kept[-1]
+
+    def connected(self, count: int) -> list[Peer]:
+        """So many clients, which are connected; ``served`` are their other ends, in order."""
+        clients: list[Peer] = []
+        for n in range(count):
+            factory = ClientFactory()
+            factory.noisy = False
+            factory.buildProtocol = lambda addr: self._built(clients)  # type: ignore[method-assign]
+            self.reactor.connectTCP("127.0.0.1", self.port, factory)
+            self.turn(lambda n=n: len(self.served) > n and len(clients) > n)
+        return clients
+
+    def turn(self, until: Callable[[], object]) -> None:
+        """Turns of the reactor until something is so."""
+        end = time.monotonic() + 20
+        while not until():
+            assert time.monotonic() < end
+            self.reactor.iterate(0.05)
+
+    def stop(self) -> None:
+        """Closes everything."""
+        self.reactor.removeAll()
+        self.reactor._poller.close()
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    """A reactor with a listener."""
+    one = Running()
+    yield one
+    one.stop()
+
+
+def test_octets_come_by_way_of_epoll_alone(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No context of Twisted's old log is made for an event."""
+    [client] = running.connected(1)
+    monkeypatch.setattr("twisted.python.log.callWithLogger", None)
+    assert client.transport is not None
+    client.transport.write(b"hello")
+    running.turn(lambda: running.served[0].octets == b"hello")
+    client.transport.loseConnection()
+    running.turn(lambda: running.served[0].ended)
+    assert running.served[0].ended == "ConnectionDone"
+
+
+def test_what_a_connection_raises_ends_that_connection(running: Running) -> None:
+    """It is logged, and the others go on."""
+    clients = running.connected(2)
+
+    def fault(octets: bytes) -> None:
+        raise ZeroDivisionError("on purpose")
+
+    running.served[0].then = fault  # type: ignore[method-assign]
+    events: list[dict[str, Any]] = []
+    log.addObserver(events.append)
+    try:
+        for client in clients:
+            assert client.transport is not None
+            client.transport.write(b"hello")
+        running.turn(lambda: clients[0].ended and running.served[1].octets)
+    finally:
+        log.removeObserver(events.append)
+    assert running.served[0].ended == "ZeroDivisionError"
+    assert not running.served[1].ended
+    assert [one["failure"].type for one in events if one["isError"]] == [ZeroDivisionError]
+
+
+def test_one_that_another_has_ended_in_the_same_turn_gets_no_event(running: Running) -> None:
+    """Epoll had told of both already."""
+    clients = running.connected(2)
+    first, second = running.served
+    for one, other in ((first, second), (second, first)):
+        one.then = lambda _, other=other: other.transport.abortConnection()  # type: ignore[misc]
+    for client in clients:
+        assert client.transport is not None
+        client.transport.write(b"hello")
+    running.turn(lambda: first.ended or second.ended)
+    assert sorted([first.octets, second.octets]) == [b"", b"hello"]
+
+
+def test_any_other_reactor_stays_as_it_is() -> None:
+    """It polls in its own way."""
+    reactor = SelectReactor()
+    direct(reactor)
+    assert "doIteration" not in vars(reactor)
+    reactor.removeAll()
