@@ -8,9 +8,10 @@ idle journal commits at once, and a busy one makes larger batches by itself: whi
 is being written, the next one's changes gather. There is no timer and no batch size to tune.
 
 Changes that nobody waits for with an answer (``soon``: that a carrier has taken a message, that an
-account has its receipt) gather for up to 5 ms before they start a transaction of their own, and go
-with the next one that is started. Only ``new`` messages, which depend on nothing, are committed
-before them; whatever else is handed in keeps its place.
+account has its receipt) gather: after 5 ms they go with the next transaction that is started, and
+have one of their own only when none was started for 5 ms, or when they are 50 rows. So they wait 10
+ms at most. Only ``new`` messages, which depend on nothing, are committed before them;
+whatever else is handed in keeps its place.
 
 Each of the changes is applied whole or not at all. If a merged transaction fails, its halves are
 tried, and theirs, so that one that cannot be stored harms no other; a full disk fails each of them,
@@ -77,7 +78,8 @@ class _Pending:
         self.batch: Batch = []
         self._soon: Batch = []
         self._rows = 0
-        self._until = 0.0
+        # When those marked ``soon`` go with another transaction, and when in one of their own.
+        self._due = self._alone = 0.0
         self._overtaken = True  # by nothing but new messages, which cannot depend on what waits
 
     def add(self, changes: Batch) -> None:
@@ -86,7 +88,7 @@ class _Pending:
             one = pair[0]
             if one.soon:
                 if not self._soon:
-                    self._until = time.monotonic() + _SOON_S
+                    self._due = self._alone = time.monotonic() + _SOON_S
                 self._soon.append(pair)
                 self._rows += len(one.settled)
             else:
@@ -95,16 +97,22 @@ class _Pending:
 
     def wait(self) -> float | None:
         """Seconds until there is something to commit even if nothing more comes; None: never."""
-        return max(0.0, self._until - time.monotonic()) if self._soon else None
+        return max(0.0, self._alone - time.monotonic()) if self._soon else None
 
     def take(self, all: bool) -> Batch:
         """What the next transaction is to hold: everything, or without what may wait longer."""
         batch = self.batch
-        many = self._rows >= _SOON_ROWS
-        if self._soon and (all or many or not self._overtaken or time.monotonic() >= self._until):
-            batch = self._soon + batch
-            self._soon = []
-            self._rows = 0
+        if self._soon:
+            now = time.monotonic()
+            many = self._rows >= _SOON_ROWS
+            due = now >= (self._due if batch else self._alone)
+            if all or many or due or not self._overtaken:
+                batch = self._soon + batch
+                self._soon = []
+                self._rows = 0
+            elif batch:
+                # Others follow, most likely.
+                self._alone = now + _SOON_S
         self.batch = []
         self._overtaken = True
         return batch

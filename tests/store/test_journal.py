@@ -1,18 +1,19 @@
 """The journal: group commit, all or nothing, one bad change harms no other."""
 
+import time
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, Engine, insert, select, text, update
 from twisted.internet import reactor
-from twisted.internet.defer import gatherResults
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
 from smsgw.message import Message
 from smsgw.rules.money import Entry
 from smsgw.store import ledger, records, schema
 from smsgw.store.database import StoreUnusable, close_store, open_store
-from smsgw.store.journal import Changes, Journal, Overdrawn, StoreFailed
+from smsgw.store.journal import Changes, Journal, Overdrawn, StoreFailed, _Pending
 from tests import postgresql
 from tests.folders import temporary_folder
 
@@ -221,6 +222,95 @@ class PostgresqlJournalTests(JournalTests):
 
     def store(self) -> Engine:
         return postgresql.a_store(self)
+
+
+class Waiting:
+    """What waits for a transaction, by a clock of the test's."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+        self.pending = _Pending()
+
+    def soon(self, rows: int = 1) -> Changes:
+        """Changes that may wait come in."""
+        return self._add(Changes(soon=True, settled=[*range(rows)]))
+
+    def new(self) -> Changes:
+        """A new message comes in."""
+        return self._add(Changes(new=True))
+
+    def _add(self, changes: Changes) -> Changes:
+        self.pending.add([(changes, Deferred())])
+        return changes
+
+    def takes(self) -> list[Changes]:
+        """What a transaction that is started now holds."""
+        return [changes for changes, _ in self.pending.take(all=False)]
+
+    def wait_ms(self) -> int:
+        """How long nothing is started if nothing comes."""
+        wait = self.pending.wait()
+        assert wait is not None
+        return round(wait * 1000)
+
+
+@pytest.fixture
+def waiting(monkeypatch: pytest.MonkeyPatch) -> Waiting:
+    """Nothing waits."""
+    return Waiting(monkeypatch)
+
+
+def test_what_may_wait_has_a_transaction_of_its_own_when_no_other_goes(waiting: Waiting) -> None:
+    """After 5 ms; whatever comes until then goes with it."""
+    first = waiting.soon()
+    assert waiting.wait_ms() == 5
+    waiting.now += 0.004
+    second = waiting.soon()
+    assert waiting.takes() == []
+    waiting.now += 0.0011
+    assert waiting.wait_ms() == 0
+    assert waiting.takes() == [first, second]
+    assert waiting.pending.wait() is None
+
+
+def test_new_messages_go_before_what_may_wait_and_then_take_it_along(waiting: Waiting) -> None:
+    """It costs the first of them nothing, and no transaction of its own."""
+    later = waiting.soon()
+    for _ in range(2):
+        waiting.now += 0.002
+        message = waiting.new()
+        assert waiting.takes() == [message]
+        assert waiting.wait_ms() == 5, "another one follows, most likely"
+    waiting.now += 0.002
+    message = waiting.new()
+    assert waiting.takes() == [later, message]
+
+
+def test_what_may_wait_waits_no_longer_than_others_go(waiting: Waiting) -> None:
+    """Its own transaction is 5 ms after the last that could not take it along."""
+    later = waiting.soon()
+    waiting.now += 0.0045
+    waiting.new()
+    waiting.takes()
+    waiting.now += 0.0049
+    assert waiting.takes() == []
+    waiting.now += 0.0002
+    assert waiting.takes() == [later]
+
+
+def test_many_rows_do_not_wait(waiting: Waiting) -> None:
+    """Fifty: what a crash would let go out again is no more (I2)."""
+    first, second = waiting.soon(rows=30), waiting.soon(rows=20)
+    message = waiting.new()
+    assert waiting.takes() == [first, second, message]
+
+
+def test_what_may_depend_on_it_takes_what_may_wait_along(waiting: Waiting) -> None:
+    """In the order in which they were handed in."""
+    later = waiting.soon()
+    other = waiting._add(Changes())
+    assert waiting.takes() == [later, other]
 
 
 def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
