@@ -104,6 +104,15 @@ class RabbitMq(Running):
             '<<".*">>, <<".*">>, <<".*">>, <<"tests">>).',
         )
 
+    def user(self, name: str) -> None:
+        """Makes a user who may do everything, with his name for a password."""
+        self.control(
+            "eval",
+            f'ok = rabbit_auth_backend_internal:add_user(<<"{name}">>, <<"{name}">>, <<"tests">>), '
+            f'rabbit_auth_backend_internal:set_permissions(<<"{name}">>, <<"/">>, '
+            '<<".*">>, <<".*">>, <<".*">>, <<"tests">>).',
+        )
+
     def remove(self) -> None:
         """End it, and take its folder away."""
         self.kill()

@@ -22,14 +22,14 @@ from tests.queues.rabbits import a_wire
 class Home:
     """The queues of one process."""
 
-    def __init__(self, test: TestCase, rabbit: RabbitMq) -> None:
+    def __init__(self, test: TestCase, rabbit: RabbitMq, user: str = "guest") -> None:
         self.journal = Journal(a_store(test), reactor)
         self.journal.start()
         test.addCleanup(self.journal.stop)
         self.clock = Clock()
         self.clock.rightNow = 1_000.0
         self.known = Records()
-        self.wire = a_wire(rabbit, f"{uuid4().hex}.")
+        self.wire = a_wire(rabbit, f"{uuid4().hex}.", user)
         self.queues = BrokerQueues(
             self.journal,
             self.known,

@@ -18,10 +18,11 @@ from tests.amqp.rabbitmq import RabbitMq
 _TRIES = 2_000
 
 
-def a_wire(rabbit: RabbitMq, prefix: str) -> BrokerWire:
-    """A way to it, not started; ``prefix`` keeps the queues of one test apart."""
+def a_wire(rabbit: RabbitMq, prefix: str, user: str = "guest") -> BrokerWire:
+    """A way to it, not started; ``prefix`` keeps the queues of one test apart, ``user`` is his own
+    password."""
     return BrokerWire(
-        parse_address(f"amqp://guest:guest@127.0.0.1:{rabbit.port}/"), reactor, prefix
+        parse_address(f"amqp://{user}:{user}@127.0.0.1:{rabbit.port}/"), reactor, prefix
     )
 
 

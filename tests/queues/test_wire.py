@@ -1,6 +1,7 @@
 """The way to a real RabbitMQ: what is no batch, queues that are gone, queues that are broken."""
 
 from collections.abc import Callable
+from uuid import uuid4
 
 import pytest
 from twisted.internet import reactor
@@ -75,15 +76,18 @@ class WireTests(TestCase):
 
     async def test_a_missing_right_is_told_and_what_waits_goes_when_it_is_there(self) -> None:
         """Who may not publish counts as away from the broker, with its words; nothing is lost."""
+        # Not the user of every other test.
+        user = uuid4().hex
+        await deferToThread(self.rabbit.user, user)
+        self.home = Home(self, self.rabbit, user)
         await self.begin()
         wire = self.home.wire
 
         def may_write(pattern: str) -> Deferred[str]:
-            rights = ("guest", ".*", pattern, ".*")
+            rights = (user, ".*", pattern, ".*")
             return deferToThread(self.rabbit.control, "set_permissions", *rights)
 
         await may_write("^nothing$")
-        self.addCleanup(may_write, ".*")
         connection = await wire.publishing.when_connected()
         connection.end(ConnectionLost("rights are asked for anew"))
         await self.until(lambda: "amq.default" in wire.reason and "refused" in wire.reason)
