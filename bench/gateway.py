@@ -212,6 +212,8 @@ class Sink:
 class Gateway:
     """``twistd -n smsgw`` in its own process and folder; its carrier is the sink at ``carrier``."""
 
+    cpu: int | None = None  # the one that every gateway runs on, None: any
+
     def __init__(
         self,
         carrier: int,
@@ -269,6 +271,7 @@ class Gateway:
                 env=environment(),
                 stdout=log,
                 stderr=log,
+                preexec_fn=self._pin if self.cpu is not None else None,
             )
         try:
             self._listening()
@@ -276,6 +279,10 @@ class Gateway:
         except Failed:
             self.stop()
             raise
+
+    def _pin(self) -> None:
+        assert self.cpu is not None
+        os.sched_setaffinity(0, {self.cpu})
 
     @staticmethod
     def _twistd() -> str:

@@ -669,6 +669,7 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="py-spy on the gateway (adds cost)")
     parser.add_argument("--keep", action="store_true", help="keep the gateways' folders")
     parser.add_argument("--runs", type=int, default=0)
+    parser.add_argument("--cpu", type=int, help="the one that the gateway runs on, any otherwise")
     parser.add_argument("--messages", type=int, default=0, help="of one run")
     parser.add_argument("--million", type=int, default=1_000_000, help="of a memory scenario")
     parser.add_argument("--binds", type=int, default=4)
@@ -678,6 +679,7 @@ def main() -> None:
     parser.add_argument("--many-binds", type=int, default=1000, help="of the scenario binds")
     parser.add_argument("--idle-s", type=float, default=0, help="how long they are idle")
     options = parser.parse_args()
+    Gateway.cpu = options.cpu
     options.idle_s = options.idle_s or (10 if options.quick else 65)
     unknown = [name for name in options.scenario if name not in every]
     if unknown:

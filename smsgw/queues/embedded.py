@@ -102,9 +102,13 @@ class EmbeddedQueues(Dispatch[_Queue]):
     def commit(self, transaction: Transaction) -> Deferred[None]:
         """See ``Queues.commit``."""
         changes = transaction.changes
-        changes.entries.extend([entry.row() for entry in transaction.put])
-        changes.settled.extend([entry.id for entry in transaction.settled])
-        changes.postponed.extend([(e.id, e.due, e.attempts) for e in transaction.postponed])
+        # Mostly it is one of these, and of one entry.
+        if transaction.put:
+            changes.entries.extend([entry.row() for entry in transaction.put])
+        if transaction.settled:
+            changes.settled.extend([entry.id for entry in transaction.settled])
+        if transaction.postponed:
+            changes.postponed.extend([(e.id, e.due, e.attempts) for e in transaction.postponed])
         done = self._journal.commit(changes)
         committed_at_once = done.called  # by a journal without a thread
         done.addCallback(self._committed, transaction)
