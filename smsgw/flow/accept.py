@@ -9,6 +9,7 @@ which ``send`` takes it.
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
@@ -135,9 +136,7 @@ class Acceptance:
             return succeed(outcomes)
         if beside is not None:
             beside(outcomes, transaction)
-        return self.commit(transaction, outcomes).addCallbacks(
-            lambda _: outcomes, self._not_stored, errbackArgs=(outcomes,)
-        )
+        return self._commit(transaction, outcomes, self._refused)
 
     def add(self, account: Account, message: Message, transaction: Transaction) -> Outcome:
         """Decides about one message that the gateway itself sends for ``account``, and adds what it
@@ -157,10 +156,18 @@ class Acceptance:
         What was reserved when the messages were decided stands once they are stored, and is undone
         if they are not.
         """
+        return self._commit(transaction, outcomes, self._undone)
+
+    def _commit(
+        self,
+        transaction: Transaction,
+        outcomes: list[Outcome],
+        not_stored: Callable[[Failure, Transaction, list[Outcome]], Failure | list[Outcome]],
+    ) -> Deferred[Any]:
         handed_in = time.perf_counter()
         return self._queues.commit(transaction).addCallbacks(
             self._stored,
-            self._undone,
+            not_stored,
             callbackArgs=(transaction, outcomes, handed_in),
             errbackArgs=(transaction, outcomes),
         )
@@ -323,7 +330,7 @@ class Acceptance:
 
     def _stored(
         self, _: None, transaction: Transaction, outcomes: list[Outcome], handed_in: float
-    ) -> None:
+    ) -> list[Outcome]:
         """What was charged and counted stands."""
         self.waited.add(time.perf_counter() - handed_in)
         if transaction.changes.ledger:
@@ -340,6 +347,7 @@ class Acceptance:
                 parts[account] = parts.get(account, 0) + len(outcome.parts)
                 if trace.on:
                     trace.say("accepted", outcome, by=outcome.interface, route=outcome.route)
+        return outcomes
 
     def _undone(
         self, failure: Failure, transaction: Transaction, outcomes: list[Outcome]
@@ -349,7 +357,11 @@ class Acceptance:
             self._balances.read_again(_charges(transaction))
         return failure
 
-    def _not_stored(self, failure: Failure, outcomes: list[Outcome]) -> list[Outcome]:
+    def _refused(
+        self, failure: Failure, transaction: Transaction, outcomes: list[Outcome]
+    ) -> list[Outcome]:
+        """Why none of them is taken."""
+        self._undone(failure, transaction, outcomes)
         overdrawn = failure.check(Overdrawn)
         if not overdrawn:
             _log.error("accept: not stored: {why}", why=failure.getErrorMessage())

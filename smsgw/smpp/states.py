@@ -16,14 +16,21 @@ from attrs import frozen
 from smsgw.smpp.constants import Status
 
 
-class Role(Enum):
+class _Quick(Enum):
+    """Its members are found in tables by what they are: the hash of ``Enum`` is a function in
+    Python."""
+
+    __hash__ = object.__hash__
+
+
+class Role(_Quick):
     """Which end of the session we are."""
 
     SMSC = "smsc"
     ESME = "esme"
 
 
-class State(Enum):
+class State(_Quick):
     """Where a session stands (SMPP 3.4 §2.2; UNBOUND is 5.0's name)."""
 
     OPEN = "OPEN"
@@ -39,7 +46,7 @@ class State(Enum):
     CLOSED = "CLOSED"
 
 
-class Input(Enum):
+class Input(_Quick):
     """What may happen to a session."""
 
     OUTBIND = "outbind"
