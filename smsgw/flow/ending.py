@@ -16,7 +16,6 @@ from twisted.python.failure import Failure
 
 from smsgw import codes, trace
 from smsgw.flow import former
-from smsgw.flow.accept import RECEIPT_GRACE_MS
 from smsgw.flow.money import Balances
 from smsgw.flow.targets import (
     HANDOVER_MS,
@@ -240,10 +239,8 @@ class Endings:
         if message.read_at:
             return
         message.read_at = at
-        ended = message.state in FINAL_STATES or message.state == MessageState.UNKNOWN
-        awaited = bool(message.registered_delivery & 3) and not ended
-        until = message.expires_at + RECEIPT_GRACE_MS if awaited else None
-        transaction.changes.rewritten.append(records.row(message, until))
+        # Another node may have ended it: its state is left alone.
+        transaction.changes.contents.append(records.content_of(message))
         if message.interface != "smpp":  # which has no word for it
             self.hand_over(message, Kind.READ, transaction, int(self._now() * 1000))
 

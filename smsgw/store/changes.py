@@ -52,6 +52,8 @@ class Changes:
 
     messages: list[Row] = _rows()
     rewritten: list[Row] = _rows()  # messages that are there, as they are from now on
+    # (message id, content): the same of what the journey does not change, see records.py.
+    contents: list[Row] = _rows()
     # (account, alias, message): the number of 32 bits by which a 3.3 session knows a message.
     aliases: list[Row] = _rows()
     batches: list[Row] = _rows()
@@ -203,6 +205,7 @@ def _put_members(to: writers.Writer, rows: list[Any]) -> None:
 _STATEMENTS: tuple[tuple[str, _Statement], ...] = (
     ("messages", _insert(schema.message)),
     ("rewritten", _insert(schema.message, replace=True)),
+    ("contents", _update("message", ("id",), ("content",))),
     ("aliases", _insert(schema.alias, replace=True)),
     ("batches", _insert(schema.batch)),
     ("answers", _insert(schema.answer)),

@@ -19,6 +19,7 @@ from smsgw.message import (
 from smsgw.store import schema
 
 MESSAGE_COLUMNS = [c.name for c in schema.message.columns]
+_CONTENT = MESSAGE_COLUMNS.index("content")
 _ENCODE = msgspec.msgpack.Encoder().encode
 
 
@@ -117,6 +118,11 @@ def row(m: Message, open_until: int | None) -> tuple[object, ...]:
         m.network_error,
         m.done_at,
     )
+
+
+def content_of(m: Message) -> tuple[object, object]:
+    """The id and the ``content`` column of a message, for ``Changes.contents``."""
+    return m.id, row(m, None)[_CONTENT]
 
 
 def _more(m: Message) -> dict[str, Any]:

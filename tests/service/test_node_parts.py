@@ -153,6 +153,19 @@ class RepeatTests(SentCase):
         assert await self.stored(message.id) == (MessageState.DELIVERED, 1, 0)
         assert stale.state == MessageState.DELIVERED
 
+    async def test_a_read_reply_to_one_node_leaves_the_state_that_another_gave(self) -> None:
+        """At the same moment: what it knows of the message is older."""
+        message = await self.sent(b"short", at=(self.b,))
+        stale = await self.b.pending.message("acme", message.id)
+        await self.heard(self.a, MessageState.DELIVERED)
+        assert stale.state == MessageState.ENROUTE
+        stale.kind = "mms"  # of no other anybody says that it was read
+        transaction = Transaction()
+        self.b.settlement.read(stale, 5_000, transaction)
+        await self.b.settlement.persist(transaction)
+        [stored] = await self.a.journal.run(lambda c: records.read(c, [message.id]))
+        assert (stored.state, stored.read_at) == (MessageState.DELIVERED, 5_000)
+
 
 @pytest.mark.timeout(90)
 class JoinTests(NodesCase):
