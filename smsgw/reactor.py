@@ -6,6 +6,11 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.epollreactor import EPollReactor
+from twisted.logger import Logger
+
+_log = Logger()
+
+_NEEDED = ("_selectables", "_poller", "_doReadOrWrite")
 
 
 def steady(reactor: Any) -> None:
@@ -22,11 +27,11 @@ def direct(reactor: Any) -> None:
     """Let what epoll tells of go to its connection directly.
 
     Twisted makes a context of its old log for each event, so that a line says which protocol it is
-    of; nobody reads that here, and it is a twentieth of what a small request costs. Any other
-    reactor stays as it is.
+    of. The gateway's own lines say it themselves, and it is a twentieth of what a small request
+    costs. Any other reactor stays as it is.
     """
-    # No subclass, which may have its own way.
-    if type(reactor) is EPollReactor:
+    # No subclass, which may have its own way, and no version of Twisted that is made otherwise.
+    if type(reactor) is EPollReactor and all(hasattr(reactor, name) for name in _NEEDED):
         reactor.doIteration = partial(_poll, reactor)  # type: ignore[method-assign]
 
 
@@ -39,9 +44,14 @@ def _poll(reactor: Any, timeout: float | None) -> None:
         if error.errno == errno.EINTR:
             return
         raise
-    do = reactor._doReadOrWrite  # which logs what it raises, and ends that connection
+    do = reactor._doReadOrWrite  # which logs what reading raises, and ends that connection
     for descriptor, event in events:
         selectable = selectables.get(descriptor)
         # One that was told of before may have ended it.
         if selectable is not None:
-            do(selectable, descriptor, event)
+            try:
+                do(selectable, descriptor, event)
+            except KeyboardInterrupt:
+                raise
+            except BaseException:  # of the end of a connection; the others have their turn
+                _log.failure("{connection}: an event failed", connection=selectable)

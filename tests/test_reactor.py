@@ -10,6 +10,7 @@ from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.protocol import ClientFactory, Factory, Protocol, connectionDone
 from twisted.internet.selectreactor import SelectReactor
 from twisted.internet.task import LoopingCall
+from twisted.logger import capturedLogs
 from twisted.python import log
 from twisted.python.failure import Failure
 
@@ -65,6 +66,7 @@ class Peer(Protocol):
     def __init__(self) -> None:
         self.octets = b""
         self.ended = ""
+        self.at_end: Callable[[], object] = lambda: None
 
     def dataReceived(self, data: bytes) -> None:
         """Keeps it, and does what the test wants done then."""
@@ -74,6 +76,7 @@ class Peer(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Keeps why."""
         self.ended = reason.type.__name__ if reason.type is not None else "?"
+        self.at_end()
 
 
 class Running:
@@ -159,6 +162,25 @@ def test_what_a_connection_raises_ends_that_connection(running: Running) -> None
     assert running.served[0].ended == "ZeroDivisionError"
     assert not running.served[1].ended
     assert [one["failure"].type for one in events if one["isError"]] == [ZeroDivisionError]
+
+
+def test_what_an_end_raises_holds_up_no_other(running: Running) -> None:
+    """It is logged; what came to another connection in the same turn is read in it."""
+    clients = running.connected(2)
+
+    def fault() -> None:
+        raise ZeroDivisionError("on purpose")
+
+    for one in running.served:
+        one.at_end = fault
+    with capturedLogs() as events:
+        for client in clients:
+            assert client.transport is not None
+            client.transport.abortConnection()
+        time.sleep(0.05)
+        running.reactor.iterate(0.05)  # which raises nothing
+    assert [one.ended for one in running.served] == ["ConnectionLost", "ConnectionLost"]
+    assert [one["log_failure"].type for one in events] == [ZeroDivisionError] * 2
 
 
 def test_one_that_another_has_ended_in_the_same_turn_gets_no_event(running: Running) -> None:

@@ -331,8 +331,15 @@ class Acceptance:
     def _stored(
         self, _: None, transaction: Transaction, outcomes: list[Outcome], handed_in: float
     ) -> list[Outcome]:
-        """What was charged and counted stands."""
+        """What was charged and counted stands; whatever happens to that, they are stored."""
+        try:
+            self._count_stored(transaction, outcomes)
+        except Exception:
+            _log.failure("accept: not counted")
         self.waited.add(time.perf_counter() - handed_in)
+        return outcomes
+
+    def _count_stored(self, transaction: Transaction, outcomes: list[Outcome]) -> None:
         if transaction.changes.ledger:
             for account, cost in _charges(transaction).items():
                 self._balances.stored(account, cost)
@@ -347,7 +354,6 @@ class Acceptance:
                 parts[account] = parts.get(account, 0) + len(outcome.parts)
                 if trace.on:
                     trace.say("accepted", outcome, by=outcome.interface, route=outcome.route)
-        return outcomes
 
     def _undone(
         self, failure: Failure, transaction: Transaction, outcomes: list[Outcome]
@@ -361,7 +367,10 @@ class Acceptance:
         self, failure: Failure, transaction: Transaction, outcomes: list[Outcome]
     ) -> list[Outcome]:
         """Why none of them is taken."""
-        self._undone(failure, transaction, outcomes)
+        try:
+            self._undone(failure, transaction, outcomes)
+        except Exception:
+            _log.failure("accept: not undone")
         overdrawn = failure.check(Overdrawn)
         if not overdrawn:
             _log.error("accept: not stored: {why}", why=failure.getErrorMessage())

@@ -266,6 +266,10 @@ def together(batch: list[Changes]) -> Changes:
             if rows:
                 if name in _OF_MEMBERS:
                     _forget_members(all, name, rows)
+                elif name == "rewritten" and all.contents:
+                    # It is newer, and written before them.
+                    ids = {row[0] for row in rows}
+                    all.contents = [row for row in all.contents if row[0] not in ids]
                 getattr(all, name).extend(rows)
     return all
 

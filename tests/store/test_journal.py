@@ -13,7 +13,7 @@ from smsgw.message import Message
 from smsgw.rules.money import Entry
 from smsgw.store import ledger, records, schema
 from smsgw.store.database import StoreUnusable, close_store, open_store
-from smsgw.store.journal import Changes, Journal, Overdrawn, StoreFailed, _Pending
+from smsgw.store.journal import Changes, Journal, Overdrawn, StoreFailed, _Pending, together
 from tests import postgresql
 from tests.folders import temporary_folder
 
@@ -224,6 +224,13 @@ class PostgresqlJournalTests(JournalTests):
         return postgresql.a_store(self)
 
 
+def test_of_a_message_rewritten_twice_in_one_transaction_the_later_holds() -> None:
+    """Its content alone, and then the whole of it: the statements run the other way round."""
+    read, replaced = Changes(contents=[(7, b"read"), (8, b"read")]), Changes(rewritten=[(7, "all")])
+    assert together([read, replaced]).contents == [(8, b"read")]
+    assert together([replaced, read]).contents == [(7, b"read"), (8, b"read")]
+
+
 class Waiting:
     """What waits for a transaction, by a clock of the test's."""
 
@@ -278,11 +285,11 @@ def test_new_messages_go_before_what_may_wait_and_then_take_it_along(waiting: Wa
     """It costs the first of them nothing, and no transaction of its own."""
     later = waiting.soon()
     for _ in range(2):
-        waiting.now += 0.002
+        waiting.now += 0.001
         message = waiting.new()
         assert waiting.takes() == [message]
         assert waiting.wait_ms() == 5, "another one follows, most likely"
-    waiting.now += 0.002
+    waiting.now += 0.001
     message = waiting.new()
     assert waiting.takes() == [later, message]
 
@@ -290,7 +297,7 @@ def test_new_messages_go_before_what_may_wait_and_then_take_it_along(waiting: Wa
 def test_what_may_wait_waits_no_longer_than_others_go(waiting: Waiting) -> None:
     """Its own transaction is 5 ms after the last that could not take it along."""
     later = waiting.soon()
-    waiting.now += 0.0045
+    waiting.now += 0.0024
     waiting.new()
     waiting.takes()
     waiting.now += 0.0049
