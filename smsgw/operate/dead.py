@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from smsgw.flow.dead import DeadLetters, Which, change_offline
 from smsgw.operate.dead_views import PAGE, DeadView
+from smsgw.operate.looking import look
 from smsgw.operate.operator import Unavailable
 from smsgw.provisioning.targets import masked
 from smsgw.queues import Kind
@@ -62,10 +62,7 @@ class LiveDead:
 
     async def page(self, which: Which, after: int) -> list[DeadView]:
         """See DeadOperator."""
-        try:
-            return await self._journal.run(lambda c: read(c, which, after))
-        except DBAPIError as error:
-            raise Unavailable(f"store: {error.orig}; mend that and ask again") from None
+        return await look(self._journal, lambda c: read(c, which, after))
 
     async def put_back(self, which: Which) -> int:
         """See DeadOperator."""

@@ -16,6 +16,7 @@ from smsgw.operate import audit, forms, statement, views
 from smsgw.operate.account_views import AccountView, BalanceView, LedgerView
 from smsgw.operate.dead import LiveDead
 from smsgw.operate.lists import Keeping
+from smsgw.operate.looking import look
 from smsgw.operate.node_views import CarrierView, NodeView
 from smsgw.operate.operator import (
     Applied,
@@ -149,12 +150,7 @@ class LiveOperator:
         return await self._read(views.read_nodes)
 
     async def _read(self, function: Callable[[Connection], T]) -> T:
-        try:
-            return await self._gateway.journal.view(function)
-        except DBAPIError as error:
-            raise Unavailable(f"store: {error.orig}; mend that and ask again") from None
-        except StoreFailed as error:
-            raise Unavailable(f"store: {error}; mend that and ask again") from None
+        return await look(self._gateway.journal, function)
 
     async def _waiting(self) -> dict[str, int]:
         return views.waiting(await self.queues())

@@ -7,13 +7,13 @@ news, and watches until it is gone.
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from smsgw.operate.looking import look
 from smsgw.operate.node_views import SessionView
 from smsgw.operate.operator import Unavailable
 from smsgw.store import news, nodes, schema, sessions
@@ -24,7 +24,6 @@ from smsgw.store.sessions import SessionRow
 if TYPE_CHECKING:
     from smsgw.service import Gateway
 
-T = TypeVar("T")
 _log = Logger()
 
 PAGE = 1_000  # ESMEs at a time
@@ -95,7 +94,9 @@ class Sessions:
     async def _bound(self, account: str, after: int) -> list[SessionView]:
         gateway = self._gateway
         if gateway.shared:
-            return await self.read(lambda c: read_page(c, account, after, self._node))
+            return await look(
+                self._gateway.journal, lambda c: read_page(c, account, after, self._node)
+            )
         node = gateway.config.node
         rows = sorted(gateway.esmes.binds.rows(node.number).values(), key=lambda row: row.serial)
         wanted = [one for one in rows if one.serial > after and account in ("", one.account)]
@@ -173,15 +174,6 @@ class Sessions:
         if found is None or found.state not in ("up", "stopping"):
             return False
         return "/" not in id or self._binds(id) == binds
-
-    async def read(self, function: Callable[[Connection], T]) -> T:
-        """What ``function`` reads. Raises Unavailable."""
-        try:
-            return await self._gateway.journal.view(function)
-        except DBAPIError as error:
-            raise Unavailable(f"store: {error.orig}; mend that and ask again") from None
-        except StoreFailed as error:
-            raise Unavailable(f"store: {error}; mend that and ask again") from None
 
 
 class LiveSessions:

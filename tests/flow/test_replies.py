@@ -117,11 +117,8 @@ class RepliesTests(TestCase):
         assert self.rows() == []
         assert (self.replies.sent, self.replies.waiting()) == (1, {})
 
-    def test_of_two_nodes_each_mails_its_own_and_what_a_dead_one_had(self) -> None:
-        """I2: a node that starts leaves alone what another one mails. I1: it mails that when the
-        other one is dead."""
-        self.journal.run(lambda c: c.execute(schema.node.insert().values(node_row(0))))
-        self.put(b"one")
+    def another(self) -> tuple[FakeExchange, Replies]:
+        """Those of node 1, which starts."""
         exchange = FakeExchange()
         there: Any = exchange
         ids = Identities(1, self.clock.seconds)
@@ -129,6 +126,14 @@ class RepliesTests(TestCase):
             lambda: self.tables, there, self.journal, ids, self.clock, self.clock.seconds, 1, True
         )
         self.successResultOf(Deferred.fromCoroutine(other.start()))
+        return exchange, other
+
+    def test_of_two_nodes_each_mails_its_own_and_what_a_dead_one_had(self) -> None:
+        """I2: a node that starts leaves alone what another one mails. I1: it mails that when the
+        other one is dead."""
+        self.journal.run(lambda c: c.execute(schema.node.insert().values(node_row(0))))
+        self.put(b"one")
+        exchange, other = self.another()
         assert exchange.under_way == []
         self.journal.run(lambda c: take_over_mails(c, 0, 1))
         self.successResultOf(Deferred.fromCoroutine(other.adopt()))
@@ -138,13 +143,7 @@ class RepliesTests(TestCase):
     def test_what_a_node_had_that_is_unknown_is_mailed_by_the_first_that_starts(self) -> None:
         """I1: also after a node got another number, or a store was moved."""
         self.put(b"one")
-        exchange = FakeExchange()
-        there: Any = exchange
-        ids = Identities(1, self.clock.seconds)
-        other = Replies(
-            lambda: self.tables, there, self.journal, ids, self.clock, self.clock.seconds, 1, True
-        )
-        self.successResultOf(Deferred.fromCoroutine(other.start()))
+        exchange, _ = self.another()
         assert exchange.tell(outcome_of(250, "ok")).content == b"one"
 
     def test_is_tried_again_by_the_carriers_pauses(self) -> None:
