@@ -2,7 +2,7 @@
 
 import errno
 import time
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.epollreactor import EPollReactor
@@ -32,26 +32,72 @@ def direct(reactor: Any) -> None:
     """
     # No subclass, which may have its own way, and no version of Twisted that is made otherwise.
     if type(reactor) is EPollReactor and all(hasattr(reactor, name) for name in _NEEDED):
-        reactor.doIteration = partial(_poll, reactor)  # type: ignore[method-assign]
+        reactor.doIteration = _Direct(reactor).turn  # type: ignore[method-assign]
 
 
-def _poll(reactor: Any, timeout: float | None) -> None:
-    """See ``EPollReactor.doPoll``."""
-    selectables = reactor._selectables
-    try:
-        events = reactor._poller.poll(-1 if timeout is None else timeout, len(selectables))
-    except OSError as error:
-        if error.errno == errno.EINTR:
-            return
-        raise
-    do = reactor._doReadOrWrite  # which logs what reading raises, and ends that connection
-    for descriptor, event in events:
-        selectable = selectables.get(descriptor)
-        # One that was told of before may have ended it.
-        if selectable is not None:
+# Called with False before the reactor waits for events, and then with True if it said True, which
+# asks to look for events once more first, and nothing else was ready.
+BeforeWaiting = Callable[[bool], bool]
+
+
+def before_waiting(reactor: Any, call: BeforeWaiting) -> bool:
+    """Calls ``call`` in each turn of a reactor that is ``direct``, as the last thing before it
+    waits. What hands work to a thread there does not hold that thread up: it needs the GIL, which
+    the reactor gives up now and would otherwise keep for a while.
+
+    False: any other reactor has no such place, and ``call`` is never called.
+    """
+    direct = getattr(getattr(reactor, "doIteration", None), "__self__", None)
+    if not isinstance(direct, _Direct):
+        return False
+    direct.calls.append(call)
+    return True
+
+
+class _Direct:
+    """The turns of an epoll reactor."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self.calls: list[BeforeWaiting] = []
+
+    def turn(self, timeout: float | None) -> None:
+        """See ``EPollReactor.doPoll``."""
+        reactor = self._reactor
+        selectables = reactor._selectables
+        try:
+            events = self._wait(-1 if timeout is None else timeout, len(selectables))
+        except OSError as error:
+            if error.errno == errno.EINTR:
+                return
+            raise
+        do = reactor._doReadOrWrite  # which logs what reading raises, and ends that connection
+        for descriptor, event in events:
+            selectable = selectables.get(descriptor)
+            # One that was told of before may have ended it.
+            if selectable is not None:
+                try:
+                    do(selectable, descriptor, event)
+                except KeyboardInterrupt:
+                    raise
+                except BaseException:  # of the end of a connection; the others have their turn
+                    _log.failure("{connection}: an event failed", connection=selectable)
+
+    def _wait(self, timeout: float, most: int) -> list[tuple[int, int]]:
+        """What epoll tells of within ``timeout`` seconds (-1: ever), ``most`` events."""
+        poll = self._reactor._poller.poll
+        if self._call(False):
+            events: list[tuple[int, int]] = poll(0, most)
+            if events:
+                return events
+            self._call(True)
+        return poll(timeout, most)  # type: ignore[no-any-return]
+
+    def _call(self, nothing_else: bool) -> bool:
+        again = False
+        for call in self.calls:
             try:
-                do(selectable, descriptor, event)
-            except KeyboardInterrupt:
-                raise
-            except BaseException:  # of the end of a connection; the others have their turn
-                _log.failure("{connection}: an event failed", connection=selectable)
+                again = call(nothing_else) or again
+            except Exception:
+                _log.failure("before waiting: failed")
+        return again

@@ -14,7 +14,7 @@ from twisted.logger import capturedLogs
 from twisted.python import log
 from twisted.python.failure import Failure
 
-from smsgw.reactor import direct, steady
+from smsgw.reactor import before_waiting, direct, steady
 from tests.running import free_ports
 
 
@@ -195,9 +195,54 @@ def test_one_that_another_has_ended_in_the_same_turn_gets_no_event(running: Runn
     assert sorted([first.octets, second.octets]) == [b"", b"hello"]
 
 
+def test_what_comes_before_waiting_is_called_in_each_turn(running: Running) -> None:
+    """Also in those that bring nothing."""
+    asked: list[bool] = []
+    assert before_waiting(running.reactor, lambda last: bool(asked.append(last)))
+    running.reactor.iterate(0)
+    running.reactor.iterate(0)
+    assert asked == [False, False]
+
+
+def test_it_may_have_the_reactor_look_for_events_first(running: Running) -> None:
+    """It is asked again when there are none, and in the next turn when there are."""
+    [client] = running.connected(1)
+    asked: list[bool] = []
+
+    def look_first(last: bool) -> bool:
+        asked.append(last)
+        return not last
+
+    before_waiting(running.reactor, look_first)
+    running.reactor.iterate(0)
+    assert asked == [False, True]
+    asked.clear()
+    assert client.transport is not None
+    client.transport.write(b"hello")
+    running.turn(lambda: running.served[0].octets)
+    assert asked[-1] is False, "there was something else to do"
+    running.turn(lambda: asked[-1])
+
+
+def test_one_that_fails_before_waiting_is_logged(running: Running) -> None:
+    """The others are called, and the reactor goes on."""
+    asked: list[bool] = []
+
+    def fault(last: bool) -> bool:
+        raise ZeroDivisionError("on purpose")
+
+    before_waiting(running.reactor, fault)
+    before_waiting(running.reactor, lambda last: bool(asked.append(last)))
+    with capturedLogs() as events:
+        running.reactor.iterate(0)
+    assert asked == [False]
+    assert [one["log_failure"].type for one in events] == [ZeroDivisionError]
+
+
 def test_any_other_reactor_stays_as_it_is() -> None:
-    """It polls in its own way."""
+    """It polls in its own way, and calls nothing before."""
     reactor = SelectReactor()
     direct(reactor)
     assert "doIteration" not in vars(reactor)
+    assert not before_waiting(reactor, lambda last: False)
     reactor.removeAll()

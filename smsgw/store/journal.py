@@ -7,6 +7,12 @@ wait, merges them into few statements of many rows, commits once, and tells the 
 idle journal commits at once, and a busy one makes larger batches by itself: while one transaction
 is being written, the next one's changes gather. There is no timer and no batch size to tune.
 
+Small transactions are a matter of the GIL: the thread needs it some twenty times for one, and a
+busy reactor keeps it. So a few changes are handed in as the last thing before the reactor waits,
+once there is nothing else for it to do, and not while others are being written: eight clients that
+each wait for an answer go in step then, with one transaction for all of them. Many changes do not
+wait for that.
+
 Changes that nobody waits for with an answer (``soon``: that a carrier has taken a message, that an
 account has its receipt) gather: after 2.5 ms they go with the next transaction that is started, and
 have one of their own when none was started for 5 ms, which is after 7.5 at most, or when they are
@@ -46,6 +52,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from smsgw.figures import SECONDS, SIZES, Histogram
+from smsgw.reactor import before_waiting
 from smsgw.store import lines
 from smsgw.store.changes import (
     Changes,
@@ -65,6 +72,8 @@ _MAX_CHANGES = 2_000
 _SOON_S = 0.005
 _ALONG_S = 0.0025
 _SOON_ROWS = 50
+_FEW = 32  # changes that go by themselves only if nothing better can be done
+_LOOKS = 8  # turns of the reactor
 _LONGEST_S = 60.0  # without anything to do
 
 
@@ -128,6 +137,10 @@ class Journal:
         self._engine = engine
         self._reactor = reactor
         self._gathered: Batch = []
+        self._writing = False  # something was handed in, and will be told of
+        self._looks = 0  # turns by which what has gathered was put off
+        # False: the reactor has no such place, and a timer hands in.
+        self._turns = before_waiting(reactor, self._before_waiting)
         # Lists of changes, reads as (function, Deferred), and None at the end.
         self._work: SimpleQueue[Any] = SimpleQueue()
         self._thread: Thread | None = None
@@ -164,14 +177,27 @@ class Journal:
         """Makes changes durable. Fires on the reactor's thread; fails with ``StoreFailed``."""
         done: Deferred[None] = Deferred()
         self._gathered.append((changes, done))
-        if len(self._gathered) == 1:
-            # All that one turn of the reactor brings goes together, or the first would be committed
-            # alone.
+        # Without ``_turns`` too, all that one turn brings goes together.
+        if len(self._gathered) == 1 and not self._turns:
             self._reactor.callLater(0, self._hand_in)
         return done
 
+    def _before_waiting(self, nothing_else: bool) -> bool:
+        """Hands in what has gathered; a few changes only when those before are told of, and when
+        the reactor has nothing else to do now, or after some turns. True: look for events first."""
+        if 0 < len(self._gathered) < _FEW:
+            if self._writing:
+                return False
+            if not nothing_else and self._looks < _LOOKS:
+                self._looks += 1
+                return True
+        self._looks = 0
+        self._hand_in()
+        return False
+
     def _hand_in(self) -> None:
         if self._gathered:
+            self._writing = self._writing or any(not changes.soon for changes, _ in self._gathered)
             self._work.put(self._gathered)
             self._gathered = []
 
@@ -292,6 +318,7 @@ class Journal:
         failure = self._written(connection, batch)
         if failure is not None and isinstance(failure.value, lines.Lost):
             self._uncertain.append((failure.value.number, batch))
+            self._reactor.callFromThread(self._tell, [], None)  # of nothing yet
         elif failure is not None and len(batch) > 1:
             middle = len(batch) // 2
             self._commit(connection, batch[:middle])
@@ -324,6 +351,7 @@ class Journal:
             self.durations.add(took)
 
     def _tell(self, batch: Batch, failure: Failure | None) -> None:
+        self._writing = False
         for _, done in batch:
             if failure is None:
                 done.callback(None)

@@ -1,17 +1,22 @@
 """The journal: group commit, all or nothing, one bad change harms no other."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, insert, select, text, update
+from sqlalchemy import Connection, Engine, func, insert, select, text, update
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from smsgw.message import Message
+from smsgw.reactor import _Direct
 from smsgw.rules.money import Entry
-from smsgw.store import ledger, records, schema
+from smsgw.store import ledger, lines, records, schema
 from smsgw.store.database import StoreUnusable, close_store, open_store
 from smsgw.store.journal import Changes, Journal, Overdrawn, StoreFailed, _Pending, together
 from tests import postgresql
@@ -318,6 +323,166 @@ def test_what_may_depend_on_it_takes_what_may_wait_along(waiting: Waiting) -> No
     later = waiting.soon()
     other = waiting._add(Changes())
     assert waiting.takes() == [later, other]
+
+
+class Turned:
+    """As much of a reactor that is ``direct`` as the journal uses; the test is its loop."""
+
+    def __init__(self) -> None:
+        direct = _Direct(self)
+        self.doIteration = direct.turn
+        self.calls = direct.calls
+        self.told: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
+
+    def callFromThread(self, *call: Any) -> None:
+        """By the journal's thread."""
+        self.told.put(call)
+
+
+class HandingIn:
+    """A journal on a reactor that is turned by hand."""
+
+    def __init__(self, folder: Path) -> None:
+        self.engine = open_store(f"sqlite:///{folder}/store.db")
+        self.reactor = Turned()
+        self.journal = Journal(self.engine, self.reactor)
+        [self._call] = self.reactor.calls
+        self.journal.start()
+        self.fired: list[int] = []
+        self._next = 0
+
+    def stop(self) -> None:
+        """Ends the thread, and closes the store."""
+        done = self.journal.stop()
+        while not done.called:
+            self.tell()
+        close_store(self.engine)
+
+    def commit(self, count: int = 1, **more: Any) -> None:
+        """So many messages, each with changes of its own."""
+        for _ in range(count):
+            self._next += 1
+            changes = inserting(self._next)
+            changes.soon = more.get("soon", False)
+            done = self.journal.commit(changes)
+            done.addCallback(lambda _, n=self._next: self.fired.append(n))
+            done.addErrback(lambda failure: failure.trap(StoreFailed))
+
+    def look(self) -> bool:
+        """A turn begins; True: the journal would like to look for events first."""
+        return self._call(False)
+
+    def quiet(self) -> None:
+        """There are none."""
+        assert not self._call(True)
+
+    def tell(self) -> None:
+        """The reactor is woken by the journal."""
+        function, *given = self.reactor.told.get(timeout=20)
+        function(*given)
+
+    @property
+    def waits(self) -> int:
+        """How many changes were not handed in."""
+        return len(self.journal._gathered)
+
+
+@pytest.fixture
+def handing_in(tmp_path: Path) -> Iterator[HandingIn]:
+    """Nothing was handed in."""
+    one = HandingIn(tmp_path)
+    yield one
+    one.stop()
+
+
+def test_a_few_changes_go_when_the_reactor_has_nothing_else_to_do(handing_in: HandingIn) -> None:
+    """So those of several clients are one transaction."""
+    handing_in.commit()
+    assert handing_in.look(), "there may be more"
+    handing_in.commit(2)
+    assert handing_in.look()
+    assert handing_in.waits == 3
+    handing_in.quiet()
+    assert handing_in.waits == 0
+    handing_in.tell()
+    assert handing_in.fired == [1, 2, 3]
+    assert handing_in.journal.transactions == 1
+
+
+def test_a_few_changes_go_after_some_turns_of_a_busy_reactor(handing_in: HandingIn) -> None:
+    """However much there is to do."""
+    handing_in.commit()
+    assert [handing_in.look() for _ in range(9)] == [True] * 8 + [False]
+    handing_in.tell()
+    assert handing_in.fired == [1]
+
+
+def test_many_changes_go_at_once(handing_in: HandingIn) -> None:
+    """Also while others are being written."""
+    for _ in range(2):
+        handing_in.commit(32)
+        assert not handing_in.look()
+        assert handing_in.waits == 0
+    while len(handing_in.fired) < 64:
+        handing_in.tell()
+
+
+def test_a_few_changes_wait_until_those_before_are_told_of(handing_in: HandingIn) -> None:
+    """They would be in the way of each other, and go with what the answers bring."""
+    handing_in.commit()
+    handing_in.quiet()
+    handing_in.commit()
+    assert not handing_in.look()
+    assert handing_in.waits == 1
+    handing_in.tell()
+    handing_in.commit()
+    assert handing_in.look()
+    handing_in.quiet()
+    handing_in.tell()
+    assert handing_in.fired == [1, 2, 3]
+    assert handing_in.journal.transactions == 2
+
+
+def test_what_may_wait_holds_up_no_other(handing_in: HandingIn) -> None:
+    """It is told of at some later time."""
+    handing_in.commit(soon=True)
+    handing_in.quiet()
+    handing_in.commit()
+    handing_in.quiet()
+    assert handing_in.waits == 0
+    while len(handing_in.fired) < 2:
+        handing_in.tell()
+
+
+def test_a_lost_connection_holds_up_no_other(
+    handing_in: HandingIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What became of those that were under way is told of later; others need not wait for that."""
+    lost = Failure(lines.Lost(1, "on purpose"))
+    monkeypatch.setattr(handing_in.journal, "_written", lambda connection, batch: lost)
+    handing_in.commit()
+    handing_in.quiet()
+    handing_in.tell()
+    monkeypatch.undo()
+    assert handing_in.fired == []
+    handing_in.commit()
+    handing_in.quiet()
+    assert handing_in.waits == 0
+    handing_in.tell()
+    assert handing_in.fired == [2]
+
+
+def test_a_read_takes_what_has_gathered_along(handing_in: HandingIn) -> None:
+    """It is to find it, whatever is being written."""
+    handing_in.commit()
+    handing_in.quiet()
+    handing_in.commit()
+    found: list[int] = []
+    count = select(func.count()).select_from(schema.message)
+    handing_in.journal.run(lambda c: c.execute(count).scalar_one()).addCallback(found.append)
+    while not found:
+        handing_in.tell()
+    assert found == [2]
 
 
 def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
