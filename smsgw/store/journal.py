@@ -73,7 +73,7 @@ _SOON_S = 0.005
 _ALONG_S = 0.0025
 _SOON_ROWS = 50
 _FEW = 32  # changes that go by themselves only if nothing better can be done
-_LOOKS = 8  # turns of the reactor
+_LOOKS = 2  # turns of the reactor
 _LONGEST_S = 60.0  # without anything to do
 
 
@@ -184,7 +184,7 @@ class Journal:
 
     def _before_waiting(self, nothing_else: bool) -> bool:
         """Hands in what has gathered; a few changes only when those before are told of, and when
-        the reactor has nothing else to do now, or after some turns. True: look for events first."""
+        the reactor has nothing else to do now, or two turns later. True: look for events first."""
         if 0 < len(self._gathered) < _FEW:
             if self._writing:
                 return False

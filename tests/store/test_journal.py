@@ -412,7 +412,7 @@ def test_a_few_changes_go_when_the_reactor_has_nothing_else_to_do(handing_in: Ha
 def test_a_few_changes_go_after_some_turns_of_a_busy_reactor(handing_in: HandingIn) -> None:
     """However much there is to do."""
     handing_in.commit()
-    assert [handing_in.look() for _ in range(9)] == [True] * 8 + [False]
+    assert [handing_in.look() for _ in range(3)] == [True, True, False]
     handing_in.tell()
     assert handing_in.fired == [1]
 
