@@ -31,12 +31,14 @@ def direct(reactor: Any) -> None:
     costs. Any other reactor stays as it is.
     """
     # No subclass, which may have its own way, and no version of Twisted that is made otherwise.
-    if type(reactor) is EPollReactor and all(hasattr(reactor, name) for name in _NEEDED):
-        reactor.doIteration = _Direct(reactor).turn  # type: ignore[method-assign]
+    known = type(reactor) is EPollReactor and all(hasattr(reactor, name) for name in _NEEDED)
+    if known and _of(reactor) is None:
+        reactor.doIteration = _Direct(reactor).turn
 
 
-# Called with False before the reactor waits for events, and then with True if it said True, which
-# asks to look for events once more first, and nothing else was ready.
+# Called with False before the reactor waits for events. If one says True, that is to look for
+# events without waiting first, and each is called with True when there are none, and no timer is
+# due: there is nothing else to do.
 BeforeWaiting = Callable[[bool], bool]
 
 
@@ -47,11 +49,17 @@ def before_waiting(reactor: Any, call: BeforeWaiting) -> bool:
 
     False: any other reactor has no such place, and ``call`` is never called.
     """
-    direct = getattr(getattr(reactor, "doIteration", None), "__self__", None)
-    if not isinstance(direct, _Direct):
+    direct = _of(reactor)
+    if direct is None:
         return False
     direct.calls.append(call)
     return True
+
+
+def _of(reactor: Any) -> "_Direct | None":
+    """What was made of a reactor that is ``direct``."""
+    found = getattr(getattr(reactor, "doIteration", None), "__self__", None)
+    return found if isinstance(found, _Direct) else None
 
 
 class _Direct:
@@ -88,7 +96,7 @@ class _Direct:
         poll = self._reactor._poller.poll
         if self._call(False):
             events: list[tuple[int, int]] = poll(0, most)
-            if events:
+            if events or not timeout:
                 return events
             self._call(True)
         return poll(timeout, most)  # type: ignore[no-any-return]

@@ -204,24 +204,70 @@ def test_what_comes_before_waiting_is_called_in_each_turn(running: Running) -> N
     assert asked == [False, False]
 
 
-def test_it_may_have_the_reactor_look_for_events_first(running: Running) -> None:
-    """It is asked again when there are none, and in the next turn when there are."""
-    [client] = running.connected(1)
-    asked: list[bool] = []
+class Poller:
+    """A reactor's epoll, of which the test says what it tells; it keeps how long it was to wait."""
 
-    def look_first(last: bool) -> bool:
-        asked.append(last)
-        return not last
+    def __init__(self, reactor: Any) -> None:
+        self._poller, reactor._poller = reactor._poller, self
+        self.told: list[list[tuple[int, int]]] = []  # of each poll; nothing after them
+        self.waits: list[float] = []
+
+    def poll(self, timeout: float, most: int) -> list[tuple[int, int]]:
+        """As epoll's."""
+        self.waits.append(timeout)
+        return self.told.pop(0) if self.told else []
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is epoll's own."""
+        return getattr(self._poller, name)
+
+
+@pytest.mark.parametrize(
+    ("told", "timeout", "asked", "waits"),
+    [
+        ([], 0.5, [False, True], [0, 0.5]),  # nothing else to do
+        ([], None, [False, True], [0, -1]),
+        ([[(999, 1)]], 0.5, [False], [0]),  # events
+        ([], 0, [False], [0]),  # a timer is due
+    ],
+)
+def test_it_may_have_the_reactor_look_for_events_first(
+    running: Running,
+    told: list[list[tuple[int, int]]],
+    timeout: float | None,
+    asked: list[bool],
+    waits: list[float],
+) -> None:
+    """It is asked again when there is nothing else to do, and in the next turn when there is."""
+    poller = Poller(running.reactor)
+    poller.told = told
+    calls: list[bool] = []
+
+    def look_first(nothing_else: bool) -> bool:
+        calls.append(nothing_else)
+        return not nothing_else
 
     before_waiting(running.reactor, look_first)
+    running.reactor.doIteration(timeout)
+    assert calls == asked
+    assert poller.waits == waits
+
+
+def test_without_that_the_reactor_waits_at_once(running: Running) -> None:
+    """As long as it may."""
+    poller = Poller(running.reactor)
+    before_waiting(running.reactor, lambda nothing_else: False)
+    running.reactor.doIteration(0.5)
+    assert poller.waits == [0.5]
+
+
+def test_a_reactor_that_is_direct_already_stays_so(running: Running) -> None:
+    """What is called before it waits is called from now on, too."""
+    asked: list[bool] = []
+    before_waiting(running.reactor, lambda last: bool(asked.append(last)))
+    direct(running.reactor)
     running.reactor.iterate(0)
-    assert asked == [False, True]
-    asked.clear()
-    assert client.transport is not None
-    client.transport.write(b"hello")
-    running.turn(lambda: running.served[0].octets)
-    assert asked[-1] is False, "there was something else to do"
-    running.turn(lambda: asked[-1])
+    assert asked == [False]
 
 
 def test_one_that_fails_before_waiting_is_logged(running: Running) -> None:

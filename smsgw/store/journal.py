@@ -5,19 +5,19 @@ Theory of operation. Everybody who changes state hands ``commit`` a ``Changes`` 
 that fires when that is durable. One thread owns the one connection. It takes *all* changes that
 wait, merges them into few statements of many rows, commits once, and tells the reactor once. So an
 idle journal commits at once, and a busy one makes larger batches by itself: while one transaction
-is being written, the next one's changes gather. There is no timer and no batch size to tune.
+is being written, the next one's changes gather. There is nothing to tune.
 
 Small transactions are a matter of the GIL: the thread needs it some twenty times for one, and a
 busy reactor keeps it. So a few changes are handed in as the last thing before the reactor waits,
-once there is nothing else for it to do, and not while others are being written: eight clients that
-each wait for an answer go in step then, with one transaction for all of them. Many changes do not
-wait for that.
+once there is nothing else for it to do, and not before the thread has told of what it was given
+last: eight clients that each wait for an answer go in step then, with one transaction for all of
+them. They are put off for two turns at most, and many changes not at all.
 
 Changes that nobody waits for with an answer (``soon``: that a carrier has taken a message, that an
-account has its receipt) gather: after 2.5 ms they go with the next transaction that is started, and
-have one of their own when none was started for 5 ms, which is after 7.5 at most, or when they are
-50 rows. Only ``new`` messages, which depend on nothing, are committed before them; whatever else is
-handed in keeps its place, and takes them along.
+account has its receipt) gather in the thread: after 2.5 ms they go with the next transaction that
+is started, and have one of their own when none was started for 5 ms, which is after 7.5 at most, or
+when they are 50 rows. Only ``new`` messages, which depend on nothing, are committed before them;
+whatever else is handed in keeps its place, and takes them along.
 
 Each of the changes is applied whole or not at all. If a merged transaction fails, its halves are
 tried, and theirs, so that one that cannot be stored harms no other; a full disk fails each of them,
@@ -137,7 +137,7 @@ class Journal:
         self._engine = engine
         self._reactor = reactor
         self._gathered: Batch = []
-        self._writing = False  # something was handed in, and will be told of
+        self._writing = False  # something was handed in, and nothing was told of since
         self._looks = 0  # turns by which what has gathered was put off
         # False: the reactor has no such place, and a timer hands in.
         self._turns = before_waiting(reactor, self._before_waiting)
@@ -183,8 +183,9 @@ class Journal:
         return done
 
     def _before_waiting(self, nothing_else: bool) -> bool:
-        """Hands in what has gathered; a few changes only when those before are told of, and when
-        the reactor has nothing else to do now, or two turns later. True: look for events first."""
+        """Hands in what has gathered; a few changes only when the thread has told of something
+        since it was last given any, and when the reactor has nothing else to do now, or two turns
+        later. True: look for events first."""
         if 0 < len(self._gathered) < _FEW:
             if self._writing:
                 return False
@@ -228,7 +229,7 @@ class Journal:
         while running:
             timeout = pending.wait()
             if line.connection is None:
-                timeout = min(line.wait() or 0.0, timeout or _LONGEST_S)
+                timeout = min(line.wait() or 0.0, _LONGEST_S if timeout is None else timeout)
             item = self._next(timeout)
             # Takes all that waits, up to the first read, which keeps its place in the order.
             while isinstance(item, list):

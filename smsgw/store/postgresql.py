@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from smsgw.store import lines, nodes, schema
 from smsgw.store.lines import Line, Unreachable
@@ -88,7 +88,8 @@ class PostgresqlLine(Line):
         try:
             connection = self._engine.connect()
             self._take_over(connection)
-        except (DBAPIError, psycopg.Error, Unreachable) as error:
+        # Whatever it is, the journal's thread goes on.
+        except (SQLAlchemyError, psycopg.Error, Unreachable) as error:
             if connection is not None:
                 connection.invalidate()
                 connection.close()
