@@ -32,6 +32,8 @@ profile = "standard"
 [http]
 listen = ["tcp:{http}:interface=127.0.0.1"]
 admin = ["unix:{folder}/admin.sock:mode=600"]
+[aerialink]
+allow_plain_http = "loopback"
 [aql]
 max_destinations = 10000
 [log]

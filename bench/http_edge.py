@@ -20,6 +20,7 @@ from twisted.internet.task import Clock
 
 from bench import http_load
 from smsgw.config import Config
+from smsgw.dialects import Aerialink
 from smsgw.doors import Doors
 from smsgw.flow.money import Balances
 from smsgw.http import relay_sending, rest, smscgi, websmpp
@@ -121,7 +122,8 @@ class Edge:
         identities = Identities()
         self.acceptance: Any = Taking(identities)
         doors = Doors(lambda: tables, run=maybeDeferred)
-        config, site, clock = Config(), Site(), Clock()
+        config = Config(aerialink=Aerialink(allow_plain_http=True))
+        site, clock = Site(), Clock()
         nothing: Any = SimpleNamespace()
         unused = dict.fromkeys(("journal", "lists", "dead_letters", "lookups"))
         store: Any = SimpleNamespace(

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from attrs import evolve
 from twisted.internet.error import CannotListenError
 from twisted.logger import Logger, LoggingFile
 
@@ -148,11 +149,13 @@ The passwords are kept in {file}.
 
 
 def on_loopback(config: Config) -> None:
-    """Makes every TCP listener without an interface listen on loopback only, and gives the demo a
-    store, a base of its links to MMS and mail domains of its own, unless the configuration names
-    them."""
+    """Makes every TCP listener without an interface listen on loopback only, where REST needs no
+    TLS, and gives the demo a store, a base of its links to MMS and mail domains of its own, unless
+    the configuration names them."""
     if config.store == Store():
         config.store.url = "sqlite:///var/demo/smsgw.db"
+    if not config.aerialink.allow_plain_http:
+        config.aerialink = evolve(config.aerialink, allow_plain_http="loopback")
 
     def bounded(endpoint: str) -> str:
         loopback = _LOOPBACK.get(endpoint.partition(":")[0])

@@ -95,9 +95,7 @@ class Aerialink(Dialect):
     """REST and the standard SMPP profile (``spec/aerialink.md``)."""
 
     # Whether REST is served without TLS: never, always, or to clients of this machine only (E-D5).
-    allow_plain_http: bool | str = field(
-        default="loopback", metadata=choice(True, False, "loopback")
-    )
+    allow_plain_http: bool | str = field(default=False, metadata=choice(True, False, "loopback"))
     # Destinations of one POST /v4/messages.
     max_destinations: int = field(default=100, metadata=_per_account(integer(1, 1000)))
     # Parts of one message; the account's own max_parts bounds it as well.

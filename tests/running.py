@@ -34,6 +34,8 @@ profile = "standard"
 [http]
 listen = ["tcp:{http_port}:interface=127.0.0.1"]
 admin = ["unix:{directory}/admin.sock:mode=600", "tcp:{admin_port}:interface=127.0.0.1"]
+[aerialink]
+allow_plain_http = "loopback"
 """
 
 

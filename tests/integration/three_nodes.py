@@ -104,7 +104,8 @@ class ThreeNodes(KillCase):
         sqlite = f'url = "sqlite:///{folder}/smsgw.db"'
         here = f'url = "{self.urls.get(number, self.url)}"\nfolder = "{self.beside}"'
         text = text.replace(sqlite, here).replace('"test"', f'"n{number}"\nnumber = {number}')
-        text += "[aerialink]\nallow_private_callbacks = true\n"
+        private = "[aerialink]\nallow_private_callbacks = true\n"
+        text = text.replace("[aerialink]\n", private)
         text += MAIL.format(port=self.mail_ports[number])
         node.config.write_text(text)
         self.nodes.append(node)
@@ -248,7 +249,7 @@ class ThreeNodes(KillCase):
     async def has_ended(self, number: int) -> None:
         """A node that finds out that it was declared dead ends by itself."""
         await self.ended(number)
-        code = await deferToThread(self.nodes[number]._wait, 30.0)
+        code = await deferToThread(self.nodes[number]._wait, 60.0)
         assert code == 1, self.nodes[number].output
         assert "was declared dead by another one" in self.nodes[number].output
         self.nodes[number].kill()

@@ -66,7 +66,7 @@ class EmailCase(Scene):
             http=Http(listen=[local(self.http_port)], admin=[local(self.admin_port)]),
             media=Media(folder=f"{temporary_folder(self)}/media"),
             mm4=Mm4(allow_plain_auth=True),
-            aerialink=Aerialink(**settings),
+            aerialink=Aerialink(**{"allow_plain_http": "loopback", **settings}),
             aaisp=Aaisp(),
             smtp=Smtp(
                 listen=[local(self.mail_port)],

@@ -6,6 +6,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from smsgw.config import Config, Http, Smpp, SmppListener
+from smsgw.dialects import Aerialink
 from smsgw.service import Gateway
 from smsgw.testing.script import SmscScript
 from smsgw.testing.smsc import SimulatedCarrier
@@ -30,6 +31,7 @@ class GatewayCase(Scene):
         config = Config(
             smpp=smpp,
             http=Http(listen=[on_loopback(self.http_port)], admin=[on_loopback(self.admin_port)]),
+            aerialink=Aerialink(allow_plain_http="loopback"),
         )
         self.gateway = Gateway(config, a_store(self), reactor)
         self.gateway.startService()

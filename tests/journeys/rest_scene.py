@@ -49,7 +49,9 @@ class RestScene(Scene):
                 admin=[f"tcp:{self.admin_port}:interface=127.0.0.1"],
                 public_url=public_url,
             ),
-            aerialink=Aerialink(**{"allow_private_callbacks": True, **aerialink}),
+            aerialink=Aerialink(
+                **{"allow_private_callbacks": True, "allow_plain_http": "loopback", **aerialink}
+            ),
         )
         self.store = a_store(self)
         self.gateway = Gateway(config, self.store, reactor)

@@ -34,7 +34,7 @@ class CallbacksTest(Scene):
             ),
             smtp=Smtp(relay=relay, domains=Domains(sms="sms.example.com")),
             aaisp=Aaisp(allow_private_callbacks=True),
-            aerialink=Aerialink(allow_private_callbacks=True),
+            aerialink=Aerialink(allow_private_callbacks=True, allow_plain_http="loopback"),
         )
         self.gateway = Gateway(config, a_store(self), reactor)
         self.gateway.startService()

@@ -46,7 +46,7 @@ class MmsScene(Scene):
             http=Http(listen=[loopback(self.http_port)], admin=[loopback(self.admin_port)]),
             smtp=Smtp(listen=[loopback(self.mail_port)], domains=Domains(mm4=DOMAIN)),
             media=Media(folder=str(Path(temporary_folder(self)) / "media")),
-            aerialink=Aerialink(allow_private_callbacks=True),
+            aerialink=Aerialink(allow_private_callbacks=True, allow_plain_http="loopback"),
         )
         self.gateway = Gateway(config, a_store(self), reactor)
         self.gateway.startService()

@@ -7,6 +7,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
 from smsgw.config import Config, Http, Smpp, SmppListener
+from smsgw.dialects import Aerialink
 from smsgw.service import Gateway
 from smsgw.testing.esme import Esme
 from smsgw.testing.smsc import SimulatedCarrier
@@ -35,6 +36,7 @@ class OptOutTest(Scene):
         config = Config(
             smpp=Smpp(listen=listeners),
             http=Http(listen=[on(self.http_port)], admin=[on(self.admin_port)]),
+            aerialink=Aerialink(allow_plain_http="loopback"),
         )
         self.gateway = Gateway(config, a_store(self), reactor)
         self.gateway.startService()

@@ -14,6 +14,7 @@ from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.internet.threads import deferToThread
 
 from smsgw.config import Config, Http, Smpp, SmppListener
+from smsgw.dialects import Aerialink
 from smsgw.doors import FAILURES
 from smsgw.refusals import Reason
 from smsgw.service import Gateway
@@ -261,6 +262,7 @@ class RefusalTest(Scene):
         config = Config(
             smpp=Smpp(listen=listeners),
             http=Http(listen=[on(self.http_port)], admin=[on(self.admin_port)]),
+            aerialink=Aerialink(allow_plain_http="loopback"),
         )
         self.gateway = Gateway(config, a_store(self), reactor)
         self.gateway.startService()

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
-from smsgw.dialects import CodeWords
+from smsgw.dialects import Aerialink, CodeWords
 from smsgw.http import rest_codes
 from smsgw.refusals import Reason
 from smsgw.testing.script import SmscScript
@@ -237,9 +237,10 @@ class InGeneral(RestCase):
         yaml = ["-H", "Content-Type: application/yaml", "-d", "a: 1"]
         assert await self.refused("/v4/messages", *yaml) == (415, 1013)
 
-    async def test_e_d5_plain_http_may_be_refused(self) -> None:
-        """By the setting."""
-        await self.begin(allow_plain_http=False)
+    async def test_e_d5_plain_http_is_off_by_default(self) -> None:
+        """There is a listener for it all the same, which other dialects are served at."""
+        assert Aerialink().allow_plain_http is False
+        await self.begin(allow_plain_http=Aerialink().allow_plain_http)
         assert await self.refused("/v4/lists") == (403, 1005)
 
     async def test_e_d7_limits(self) -> None:

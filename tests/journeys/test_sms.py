@@ -6,6 +6,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from smsgw.config import Config, Http, Smpp, SmppListener
+from smsgw.dialects import Aerialink
 from smsgw.flow import awaited
 from smsgw.message import MessageState
 from smsgw.service import Gateway
@@ -48,6 +49,7 @@ class SmsTest(Scene):
         config = Config(
             smpp=Smpp(listen=[SmppListener(on_loopback(self.smpp_port))]),
             http=Http(listen=[on_loopback(self.http_port)], admin=[on_loopback(self.admin_port)]),
+            aerialink=Aerialink(allow_plain_http="loopback"),
         )
         self.gateway = Gateway(config, a_store(self), reactor)
         self.gateway.startService()

@@ -14,7 +14,7 @@ from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutputAndValue
 
 from smsgw.config import Config, Http, HttpSite, Smpp, SmppListener, Smtp
-from smsgw.dialects import Aaisp
+from smsgw.dialects import Aaisp, Aerialink
 from smsgw.message import MessageState
 from smsgw.service import Gateway
 from smsgw.testing.script import Plan, SmscScript
@@ -74,6 +74,7 @@ class SmsCgiTest(Scene):
                 ],
             ),
             smtp=Smtp(relay=f"127.0.0.1:{relay}", relay_tls="none"),
+            aerialink=Aerialink(allow_plain_http="loopback"),
             aaisp=Aaisp(
                 allow_private_callbacks=True,
                 mail_progress=True,

@@ -7,6 +7,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from smsgw.config import Config, Http, Smpp, SmppListener
+from smsgw.dialects import Aerialink
 from smsgw.message import UDHI
 from smsgw.service import Gateway
 from smsgw.smpp.constants import Status, Tag
@@ -37,6 +38,7 @@ class TextTests(Scene):
         config = Config(
             smpp=Smpp(listen=[SmppListener(on_loopback(self.smpp_port))]),
             http=Http(listen=[on_loopback(self.http_port)], admin=[on_loopback(self.admin_port)]),
+            aerialink=Aerialink(allow_plain_http="loopback"),
         )
         self.gateway = Gateway(config, a_store(self), reactor)
         self.gateway.startService()
