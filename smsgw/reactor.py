@@ -93,13 +93,13 @@ class _Direct:
 
     def _wait(self, timeout: float, most: int) -> list[tuple[int, int]]:
         """What epoll tells of within ``timeout`` seconds (-1: ever), ``most`` events."""
-        poll = self._reactor._poller.poll
+        poll: Callable[[float, int], list[tuple[int, int]]] = self._reactor._poller.poll
         if self._call(False):
-            events: list[tuple[int, int]] = poll(0, most)
+            events = poll(0, most)
             if events or not timeout:
                 return events
             self._call(True)
-        return poll(timeout, most)  # type: ignore[no-any-return]
+        return poll(timeout, most)
 
     def _call(self, nothing_else: bool) -> bool:
         again = False

@@ -249,7 +249,7 @@ class ThreeNodes(KillCase):
     async def has_ended(self, number: int) -> None:
         """A node that finds out that it was declared dead ends by itself."""
         await self.ended(number)
-        code = await deferToThread(self.nodes[number]._wait, 60.0)
+        code = await deferToThread(self.nodes[number]._wait, 30.0)
         assert code == 1, self.nodes[number].output
         assert "was declared dead by another one" in self.nodes[number].output
         self.nodes[number].kill()

@@ -238,8 +238,7 @@ class InGeneral(RestCase):
         assert await self.refused("/v4/messages", *yaml) == (415, 1013)
 
     async def test_e_d5_plain_http_is_off_by_default(self) -> None:
-        """There is a listener for it all the same, which other dialects are served at."""
-        assert Aerialink().allow_plain_http is False
+        """There is a listener for it all the same, at which REST is refused."""
         await self.begin(allow_plain_http=Aerialink().allow_plain_http)
         assert await self.refused("/v4/lists") == (403, 1005)
 
